@@ -1,0 +1,313 @@
+package authz_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"deputy/authz"
+	"deputy/internal/store"
+)
+
+var ctx = context.Background()
+
+func caller(t *testing.T, user, agent string) authz.Caller {
+	t.Helper()
+	door := authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
+	c, err := door.Caller(ctx, authz.Principal{User: user, Agent: agent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func engine(t *testing.T, written ...string) *authz.Embedded {
+	t.Helper()
+	e, err := authz.Open(store.NewMemory(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e, written...)
+	return e
+}
+
+func write(t *testing.T, e *authz.Embedded, written ...string) {
+	t.Helper()
+	if err := e.Write(ctx, parse(t, written...), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func parse(t *testing.T, lines ...string) (out []authz.Tuple) {
+	t.Helper()
+	for _, l := range lines {
+		f := strings.Fields(l)
+		tuple, err := authz.ParseTuple(f[0], f[1], f[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, tuple)
+	}
+	return out
+}
+
+// world is what the provider's answers would say about a few objects.
+var world = []string{
+	"user:anna owner account:github/octo",
+	"user:anna owner account:google/anna@example.com",
+	"user:anna owner account:slack/T1/U1",
+	"account:github/octo account github_repo:octo/hello",
+	"account:github/octo account github_repo:octo/secret",
+	"github_repo:octo/hello repo github_issue:octo/hello/1",
+	"github_repo:octo/secret repo github_issue:octo/secret/1",
+	"account:google/anna@example.com account gmail_thread:t1",
+	"gmail_label:anna/Payroll label gmail_thread:t1",
+	"account:google/anna@example.com account gmail_thread:t2",
+	"gmail_label:anna/INBOX label gmail_thread:t2",
+	"account:slack/T1/U1 account slack_channel:T1/C1",
+	"slack_channel:T1/C1 channel slack_message:T1/C1/1.0",
+}
+
+func TestBuiltinModelNarrows(t *testing.T) {
+	all := "github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"
+	for _, c := range []struct{ name, tuples, user, agent, want string }{
+		{"by default the assistant sees what the account sees", "", "anna", "claude", all},
+		{"another user sees nothing of it", "", "bo", "claude", ""},
+		{"repo allow-list", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "anna", "claude",
+			"github_issue:octo/hello/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
+		{"an allow-list gives nobody else's account", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "bo", "claude", ""},
+		{"hidden Gmail label", "user:* hidden gmail_label:anna/Payroll", "anna", "claude",
+			"github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t2 slack_message:T1/C1/1.0"},
+		{"hidden Slack channel", "user:anna hidden slack_channel:T1/C1", "anna", "claude",
+			"github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2"},
+		{"hidden from one agent", "agent:claude hidden github_repo:octo/secret", "anna", "claude",
+			"github_issue:octo/hello/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
+		{"… and from no other", "agent:claude hidden github_repo:octo/secret", "anna", "cursor", all},
+		{"hidden from a group", "user:anna member group:staff|group:staff#member hidden account:google/anna@example.com", "anna", "claude",
+			"github_issue:octo/hello/1 github_issue:octo/secret/1 slack_message:T1/C1/1.0"},
+		{"one hidden issue", "user:* hidden github_issue:octo/hello/1", "anna", "claude",
+			"github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
+	} {
+		var written []string
+		if c.tuples != "" {
+			written = strings.Split(c.tuples, "|")
+		}
+		e := engine(t, written...)
+		var objects []authz.Object
+		for o := range strings.FieldsSeq(all) {
+			objects = append(objects, authz.Object(o))
+		}
+		visible, err := e.Visible(ctx, caller(t, c.user, c.agent), objects, parse(t, world...))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		var got []string
+		for i, v := range visible {
+			if v {
+				got = append(got, string(objects[i]))
+			}
+		}
+		if g := strings.Join(got, " "); g != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, g, c.want)
+		}
+	}
+}
+
+func TestAdmit(t *testing.T) {
+	hello, secret := authz.Object("github_repo:octo/hello"), authz.Object("account:github/octo")
+	for _, c := range []struct {
+		name, tuple string
+		agent       string
+		want        bool
+	}{
+		{"by default", "", "claude", true},
+		{"barred tool", "user:* barred tool:github_issue_write", "claude", false},
+		{"barred for the agent", "agent:claude barred tool:github_issue_write", "claude", false},
+		{"… not for another", "agent:claude barred tool:github_issue_write", "cursor", true},
+		{"read-only account", "user:* read_only account:github/octo", "claude", false},
+		{"read-only repo", "user:anna read_only github_repo:octo/hello", "claude", false},
+		{"repo the agent may not see", "agent:* hidden github_repo:octo/hello", "claude", false},
+		{"repo the user may not see", "user:* hidden github_repo:octo/hello", "claude", false},
+	} {
+		var written []string
+		if c.tuple != "" {
+			written = []string{c.tuple}
+		}
+		e := engine(t, written...)
+		r, err := e.Admit(ctx, caller(t, "anna", c.agent), authz.Question{
+			Tool: "github_issue_write", Changes: []authz.Object{secret, hello}, Facts: parse(t, world...),
+		})
+		if err != nil || r.Allowed != c.want {
+			t.Errorf("%s: %+v, %v; want %v", c.name, r, err, c.want)
+		}
+	}
+}
+
+func TestNobodySeesNothing(t *testing.T) {
+	e := engine(t)
+	visible, err := e.Visible(ctx, authz.Caller{}, []authz.Object{"gmail_thread:t2"}, parse(t, world...))
+	if err != nil || visible[0] {
+		t.Errorf("the zero caller: %v, %v", visible, err)
+	}
+	r, err := e.Admit(ctx, authz.Caller{}, authz.Question{Tool: "x"})
+	if err != nil || r.Allowed {
+		t.Errorf("the zero caller: %+v, %v", r, err)
+	}
+}
+
+func TestRevokeIsEffectiveAtOnce(t *testing.T) { // T29
+	e := engine(t)
+	anna := caller(t, "anna", "claude")
+	see := func() bool {
+		v, err := e.Visible(ctx, anna, []authz.Object{"gmail_thread:t2"}, parse(t, world...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v[0]
+	}
+	hide := parse(t, "user:* hidden gmail_label:anna/INBOX")
+	for range 100 {
+		if !see() {
+			t.Fatal("hidden before it was hidden")
+		}
+		if err := e.Write(ctx, hide, nil); err != nil {
+			t.Fatal(err)
+		}
+		if see() {
+			t.Fatal("visible after the write was acknowledged")
+		}
+		if err := e.Write(ctx, nil, hide); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestTuplesSurviveReopening(t *testing.T) {
+	s := store.NewMemory()
+	e, err := authz.Open(s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e, "user:* barred tool:x", "user:anna member group:g")
+	e, err = authz.Open(s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := e.Check(ctx, parse(t, "user:anna member group:g")[0], nil); err != nil || !ok {
+		t.Errorf("after reopening: %v, %v", ok, err)
+	}
+	got, err := e.Read(ctx, authz.Tuple{Object: "tool"})
+	if err != nil || len(got) != 1 || got[0].String() != "user:* barred tool:x" {
+		t.Errorf("Read: %v, %v", got, err)
+	}
+}
+
+func TestWriteIsAllOrNothingAndExplainsItself(t *testing.T) {
+	e := engine(t)
+	good := "user:* barred tool:x"
+	for _, c := range []struct{ bad, want string }{
+		{"user:* barred spaceship:x", `no type "spaceship"`},
+		{"user:* flies tool:x", `no relation "flies"`},
+		{"group:g barred tool:x", "does not take [group]"},
+		{good, "already there"},
+	} {
+		err := e.Write(ctx, append(parse(t, good), parse(t, c.bad)...), nil)
+		if !errors.Is(err, authz.ErrBadTuple) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.bad, err, c.want)
+		}
+		if got, _ := e.Read(ctx, authz.Tuple{}); len(got) != 0 {
+			t.Fatalf("%s: half was written: %v", c.bad, got)
+		}
+	}
+	if err := e.Write(ctx, nil, parse(t, good)); err == nil || !strings.Contains(err.Error(), "no such tuple") {
+		t.Errorf("deleting nothing: %v", err)
+	}
+	for _, bad := range [][3]string{{"anna", "r", "tool:x"}, {"user:anna", "", "tool:x"}, {"user:anna", "r", "tool:*"}, {"user:a b", "r", "tool:x"}, {"user:anna", "r", "x"}, {"user:*#m", "r", "t:x"}} {
+		if _, err := authz.ParseTuple(bad[0], bad[1], bad[2]); err == nil {
+			t.Errorf("%v parsed", bad)
+		}
+	}
+}
+
+func TestModelsAreChecked(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{"type doc\n  relations\n    define viewer: [user] or editor", "editor"},
+		{"type doc\n  relations\n    define viewer: [nobody]", "nobody"},
+		{"type doc\n  relations\n    define parent: [user]\n    define viewer: viewer from parent", "viewer"},
+		{"type doc\n  relations\n    define viewer: [user with c]\ncondition c(x: int) {\n  x < 1\n}", "conditions are not supported"},
+		{"this is no model", "authorization model"},
+	} {
+		_, err := authz.Open(store.NewMemory(), "model\n  schema 1.1\ntype user\n"+c.body+"\n")
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.body, err, c.want)
+		}
+	}
+}
+
+func TestCyclesEnd(t *testing.T) {
+	e := engine(t, "group:a#member member group:b", "group:b#member member group:a", "user:bo member group:b")
+	for user, want := range map[string]bool{"user:anna": false, "user:bo": true, "group:a#member": true} {
+		ok, err := e.Check(ctx, authz.Tuple{User: user, Relation: "member", Object: "group:a"}, nil)
+		if err != nil || ok != want {
+			t.Errorf("%s in a cycle: %v, %v; want %v", user, ok, err, want)
+		}
+	}
+	var chain []string
+	for i := range 40 {
+		chain = append(chain, "group:g"+string(rune('A'+i))+"#member member group:g"+string(rune('A'+i+1)))
+	}
+	write(t, e, chain...)
+	if _, err := e.Check(ctx, authz.Tuple{User: "user:x", Relation: "member", Object: "group:gi"}, nil); err == nil {
+		t.Error("an unbounded chain was followed to its end")
+	}
+}
+
+func TestObjectsCannotPoseAsOthers(t *testing.T) {
+	for _, c := range []struct {
+		got  authz.Object
+		want string
+	}{
+		{authz.NewObject("gmail_label", "anna@example.com", "Clients/2026 *"), "gmail_label:anna@example.com/Clients%2F2026%20*"},
+		{authz.NewObject("user", "*"), "user:%2A"},
+		{authz.NewObject("user", "a#member"), "user:a%23member"},
+		{authz.NewObject("t", "a", "b"), "t:a/b"},
+		{authz.NewObject("t", "a/b"), "t:a%2Fb"},
+		{authz.NewPathObject("github_file", "octo", "hello", "docs/a b.md"), "github_file:octo/hello/docs/a%20b.md"},
+	} {
+		if string(c.got) != c.want {
+			t.Errorf("got %s, want %s", c.got, c.want)
+		}
+	}
+}
+
+func TestLabelsJoin(t *testing.T) {
+	u, p := authz.Label{Integrity: authz.Untrusted, Confidentiality: authz.Public}, authz.Label{Integrity: authz.Trusted, Confidentiality: authz.Private}
+	if got := u.Join(p); got != p.Join(u) || got.String() != "untrusted/private" {
+		t.Errorf("join = %v", got)
+	}
+	if got := (authz.Label{}).Join(authz.Label{}); got.String() != "trusted/public" {
+		t.Errorf("empty join = %v", got)
+	}
+}
+
+func TestDoorAsksEachTime(t *testing.T) {
+	gone := false
+	door := authz.NewDoor(func(_ context.Context, p authz.Principal) error {
+		if gone {
+			return authz.ErrNobody
+		}
+		return nil
+	})
+	c, err := door.Caller(ctx, authz.Principal{User: "anna", Agent: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone = true
+	if _, err := door.Caller(ctx, c.Principal()); !errors.Is(err, authz.ErrNobody) {
+		t.Errorf("a person who is gone was let in: %v", err)
+	}
+	if _, err := door.Caller(ctx, authz.Principal{User: "anna"}); err == nil {
+		t.Error("a caller without an agent was let in")
+	}
+}

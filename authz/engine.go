@@ -1,0 +1,107 @@
+package authz
+
+import (
+	"context"
+	"slices"
+)
+
+// Question is what Admit decides: may this caller call this tool and change
+// these objects with it?
+type Question struct {
+	Tool    string
+	Changes []Object // what a write touches, read from its request bytes
+	Facts   Facts
+}
+
+// Ruling is the answer to a Question. Withheld tells the operator's log which
+// object or tool it was; it is never shown to the caller, for whom a refusal
+// looks like something that does not exist.
+type Ruling struct {
+	Allowed  bool
+	Withheld Object
+}
+
+// Engine decides. It fails closed: an error is a no.
+type Engine interface {
+	// Admit decides on a call before it happens.
+	Admit(ctx context.Context, c Caller, q Question) (Ruling, error)
+
+	// Visible decides on a whole answer in one batch: visible[i] belongs to
+	// objects[i].
+	Visible(ctx context.Context, c Caller, objects []Object, facts Facts) (visible []bool, err error)
+
+	// Version names the model, so that an approval given under one model is
+	// not used under another.
+	Version() string
+}
+
+// The relations the engine asks for, for the user …
+const (
+	canCall  = "can_call"
+	canView  = "can_view"
+	canWrite = "can_write"
+)
+
+// … and those that keep something from an agent, whoever it acts for.
+var agentLimits = map[string]string{canCall: "barred", canView: "hidden", canWrite: "read_only"}
+
+// UserOf and AgentOf are the caller's two halves as objects.
+func UserOf(c Caller) Object  { return NewObject("user", c.User()) }
+func AgentOf(c Caller) Object { return NewObject("agent", c.Agent()) }
+
+// ToolObject is the object of a tool's name.
+func ToolObject(name string) Object { return NewObject("tool", name) }
+
+// Admit implements Engine.
+func (e *Embedded) Admit(_ context.Context, c Caller, q Question) (Ruling, error) {
+	tool := ToolObject(q.Tool)
+	facts := append(slices.Clone(q.Facts), Tuple{"user:*", "offered", tool})
+	ok, err := e.decide(c, canCall, []Object{tool}, facts)
+	if err != nil || !ok[0] {
+		return Ruling{Withheld: tool}, err
+	}
+	ok, err = e.decide(c, canWrite, q.Changes, facts)
+	if err != nil {
+		return Ruling{}, err
+	}
+	if i := slices.Index(ok, false); i >= 0 {
+		return Ruling{Withheld: q.Changes[i]}, nil
+	}
+	return Ruling{Allowed: true}, nil
+}
+
+// Visible implements Engine.
+func (e *Embedded) Visible(_ context.Context, c Caller, objects []Object, facts Facts) ([]bool, error) {
+	return e.decide(c, canView, objects, facts)
+}
+
+// decide asks, for each object, whether the user stands in relation to it and
+// the agent is not kept from it.
+func (e *Embedded) decide(c Caller, relation string, objects []Object, facts Facts) ([]bool, error) {
+	ok := make([]bool, len(objects))
+	if c.IsZero() || len(objects) == 0 {
+		return ok, nil
+	}
+	err := e.batch(string(UserOf(c)), relation, objects, facts, ok)
+	if err != nil {
+		return nil, err
+	}
+	kept := make([]bool, len(objects))
+	limit := agentLimits[relation]
+	if err := e.batch(string(AgentOf(c)), limit, objects, facts, kept); err != nil {
+		return nil, err
+	}
+	if relation == canWrite { // what an agent may not see it may not change
+		hidden := make([]bool, len(objects))
+		if err := e.batch(string(AgentOf(c)), agentLimits[canView], objects, facts, hidden); err != nil {
+			return nil, err
+		}
+		for i := range kept {
+			kept[i] = kept[i] || hidden[i]
+		}
+	}
+	for i := range ok {
+		ok[i] = ok[i] && !kept[i]
+	}
+	return ok, nil
+}

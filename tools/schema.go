@@ -1,0 +1,158 @@
+package tools
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/google/jsonschema-go/jsonschema"
+)
+
+// Page is embedded in the input of a tool that lists.
+type Page struct {
+	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the last answer." audit:"plain"`
+	Limit  int    `json:"limit,omitempty" jsonschema:"Most items to return." min:"1" max:"100" audit:"plain"`
+}
+
+// Size is the limit the caller asked for, or def.
+func (p Page) Size(def int) int {
+	if p.Limit == 0 {
+		return def
+	}
+	return p.Limit
+}
+
+const (
+	accountDoc = "Which connected account, if there are several (accounts_list)."
+	keyDoc     = "A key of your own: repeating a call with the same key never does it twice."
+)
+
+// input is a tool's argument schema with what strict decoding needs.
+type input struct {
+	schema *jsonschema.Schema
+	json   json.RawMessage
+	plain  map[string]bool // fields the audit log may show
+}
+
+// inputOf derives the schema from the struct: required fields, descriptions
+// (jsonschema:"…"), bounds (min, max) and choices (enum), no extra properties.
+func inputOf[In any](write bool) input {
+	s, err := jsonschema.For[In](nil)
+	if err != nil {
+		panic(fmt.Sprintf("tools: %T: %v", *new(In), err))
+	}
+	in := input{schema: s, plain: map[string]bool{"account": true}}
+	if s.Properties == nil {
+		s.Properties = map[string]*jsonschema.Schema{}
+	}
+	in.tags(reflect.TypeFor[In]())
+	s.Properties["account"] = &jsonschema.Schema{Type: "string", Description: accountDoc}
+	if write {
+		s.Properties["idempotency_key"] = &jsonschema.Schema{Type: "string", Description: keyDoc}
+	}
+	s.PropertyOrder = nil
+	in.json = mustMarshal(s)
+	return in
+}
+
+func (in *input) dropAccount() {
+	delete(in.schema.Properties, "account")
+	in.json = mustMarshal(in.schema)
+}
+
+func (in *input) tags(t reflect.Type) {
+	for f := range t.Fields() {
+		if f.Anonymous {
+			in.tags(f.Type)
+			continue
+		}
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		p := in.schema.Properties[name]
+		if p == nil {
+			panic(fmt.Sprintf("tools: %v.%s has no json name", t, f.Name))
+		}
+		if len(p.Types) == 2 && p.Types[0] == "null" { // slices: null is not an array here
+			p.Type, p.Types = p.Types[1], nil
+		}
+		in.plain[name] = f.Tag.Get("audit") == "plain"
+		p.Minimum, p.Maximum = bound(f.Tag.Get("min")), bound(f.Tag.Get("max"))
+		for choice := range strings.SplitSeq(f.Tag.Get("enum"), ",") {
+			if choice != "" {
+				p.Enum = append(p.Enum, choice)
+			}
+		}
+	}
+}
+
+func bound(tag string) *float64 {
+	if tag == "" {
+		return nil
+	}
+	v, err := strconv.ParseFloat(tag, 64)
+	if err != nil {
+		panic("tools: bad bound " + tag)
+	}
+	return &v
+}
+
+// The output schemas. A write tool may answer "done" with its result, or what
+// has to happen first; a read tool has items, or what has to be connected.
+// What an answer always has cannot be required, because it has one or the
+// other.
+func schemaOfFound[R Resource]() json.RawMessage {
+	return outcomeSchema(map[string]*jsonschema.Schema{
+		"items":       {Type: "array", Items: resultSchema[R]()},
+		"next_cursor": {Type: "string"},
+	})
+}
+
+func schemaOfDone[R Resource]() json.RawMessage {
+	props := map[string]*jsonschema.Schema{"result": resultSchema[R]()}
+	for _, name := range []string{"approval_id", "expires_at", "match_code", "preview"} {
+		props[name] = &jsonschema.Schema{Type: "string"}
+	}
+	props["replayed"] = &jsonschema.Schema{Type: "boolean"}
+	return outcomeSchema(props)
+}
+
+func outcomeSchema(props map[string]*jsonschema.Schema) json.RawMessage {
+	for _, name := range []string{"status", "reason", "provider", "url"} {
+		props[name] = &jsonschema.Schema{Type: "string"}
+	}
+	props["scopes"] = &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
+	return mustMarshal(&jsonschema.Schema{Type: "object", Properties: props})
+}
+
+func resultSchema[R Resource]() *jsonschema.Schema {
+	s, err := jsonschema.For[R](nil)
+	if err != nil {
+		panic(fmt.Sprintf("tools: %T: %v", *new(R), err))
+	}
+	relax(s)
+	return s
+}
+
+// relax drops what a reader of answers does not need and every byte of which
+// costs each session: descriptions stay, the rest of the ceremony goes.
+func relax(s *jsonschema.Schema) {
+	s.AdditionalProperties, s.PropertyOrder, s.Required = nil, nil, nil
+	if len(s.Types) == 2 && s.Types[0] == "null" {
+		s.Type, s.Types = s.Types[1], nil
+	}
+	for _, p := range s.Properties {
+		relax(p)
+	}
+	if s.Items != nil {
+		relax(s.Items)
+	}
+}
+
+func mustMarshal(v any) json.RawMessage {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
