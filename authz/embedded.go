@@ -51,6 +51,9 @@ func (e *Embedded) Version() string {
 	return e.model.version
 }
 
+// Model is the text of the model in use, in the OpenFGA language.
+func (e *Embedded) Model() string { return e.model.dsl }
+
 // Check answers one question about stored tuples and facts, for operators.
 func (e *Embedded) Check(_ context.Context, t Tuple, facts Facts) (bool, error) {
 	if relations := e.model.types[t.Object.Type()]; relations == nil || relations[t.Relation] == nil {

@@ -20,6 +20,7 @@ func BuiltinModel() string { return builtinModel }
 
 // model is an authorization model made ready for evaluation.
 type model struct {
+	dsl     string
 	version string
 	types   map[string]map[string]*relation
 }
@@ -57,7 +58,7 @@ func parseModel(dsl string) (*model, error) {
 		return nil, errors.New("authorization model: conditions are not supported by the embedded engine: remove them")
 	}
 	sum := sha256.Sum256([]byte(dsl))
-	m := &model{version: hex.EncodeToString(sum[:8]), types: map[string]map[string]*relation{}}
+	m := &model{dsl: dsl, version: hex.EncodeToString(sum[:8]), types: map[string]map[string]*relation{}}
 	for _, td := range proto.GetTypeDefinitions() {
 		if m.types[td.GetType()] != nil {
 			return nil, fmt.Errorf("authorization model: type %s is defined twice", td.GetType())

@@ -110,7 +110,8 @@ func (v *Vault) Finish(ctx context.Context, c authz.Caller, provider string, ans
 	if err != nil {
 		return Connected{}, err
 	}
-	r := row{Account: Account{Provider: provider, Since: time.Now().UTC()}, User: c.User()}
+	now := time.Now().UTC()
+	r := row{Account: Account{Provider: provider, Since: now, Connected: now}, User: c.User()}
 	t.put(&r)
 	if t.scopes == nil {
 		r.Scopes = a.Scopes // RFC 6749 §5.1: unsaid means as asked

@@ -78,6 +78,8 @@ type Account struct {
 	Scopes   []string  `json:"scopes"`
 	State    string    `json:"state"` // active, or reconnect
 	Since    time.Time `json:"since"`
+
+	Connected time.Time `json:"connected"` // the last time a person gave it
 }
 
 const (

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"time"
+
+	"deputy/internal/config"
+	"deputy/internal/seal"
+)
+
+func doctorFlagSet(f *flag.FlagSet, inv *invocation) {
+	f.BoolVar(&inv.printConfig, "print-config", false, "print the effective configuration with its comments")
+}
+
+// doctor looks at a home from outside, so that it works when nothing else does,
+// and says what to do next.
+func doctor(inv *invocation) error {
+	path, must := config.Path(inv.global.config)
+	c, err := loadConfig(inv.global)
+	if err != nil {
+		return err
+	}
+	if inv.printConfig {
+		fmt.Fprint(inv.out, config.Example(c))
+		return nil
+	}
+	failed := false
+	say := func(ok bool, what, todo string) {
+		mark := "ok  "
+		if !ok {
+			mark, failed = "TODO", true
+		}
+		fmt.Fprintf(inv.out, "%s  %s\n", mark, what)
+		if !ok && todo != "" {
+			fmt.Fprintf(inv.out, "      %s\n", todo)
+		}
+	}
+	found := path
+	if !must && !exists(path) {
+		found = "none at " + path + ": defaults"
+	}
+	say(true, "configuration: "+found, "")
+	say(true, "home: "+c.Home, "")
+	running := ownerRuns(inv.ctx, filepath.Join(c.Home, "deputy.sock"))
+	if running {
+		say(true, "a deputy owns this home and listens on its socket", "")
+	} else if !seal.Exists(filepath.Join(c.Home, "keys")) {
+		say(true, "the home is new", "")
+	}
+	if _, err := seal.FindKEK(c.Key, false); err != nil && seal.Exists(filepath.Join(c.Home, "keys")) {
+		say(false, "sealing key: "+c.Key, err.Error())
+	} else if err != nil {
+		say(false, "sealing key: "+c.Key+" (not there yet)", err.Error())
+	} else {
+		say(true, "sealing key: "+c.Key, "")
+	}
+	for _, p := range providers() {
+		set := c.Providers[p.Name]
+		_, err := set.ClientSecret.Read()
+		switch {
+		case set.ClientID == "":
+			say(false, p.Title+": no OAuth client", fmt.Sprintf("make one at the provider with the redirect URI %s/connect/%s/callback, then set providers.%s", c.PublicURL, p.Name, p.Name))
+		case err != nil:
+			say(false, p.Title+": the client secret cannot be read", err.Error())
+		default:
+			say(true, p.Title+": OAuth client "+set.ClientID, "")
+		}
+	}
+	if !running && !failed {
+		a, err := open(c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			say(false, "the home does not open", err.Error())
+		} else {
+			me, _ := a.login.Local(inv.ctx, a.owner, "cli", "")
+			connected, _ := a.vault.Accounts(inv.ctx, me)
+			say(len(connected) > 0, fmt.Sprintf("%d accounts connected", len(connected)), "deputy connect google (or slack, github)")
+			for _, acc := range connected {
+				say(acc.State == "active", acc.ID+": "+acc.State, "deputy connect "+acc.Provider)
+			}
+			if err := a.close(); err != nil {
+				return err
+			}
+		}
+	}
+	if failed {
+		return fmt.Errorf("doctor: some things are left to do: see TODO above")
+	}
+	return nil
+}
+
+func ownerRuns(ctx context.Context, path string) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"deputy/approvals"
+	"deputy/internal/config"
+	"deputy/internal/pages"
+	"deputy/internal/server"
+	"deputy/internal/store"
+	"deputy/vault"
+)
+
+func serveFlagSet(f *flag.FlagSet, inv *invocation) {
+	f.StringVar(&inv.demoFlags.listen, "listen", "", "`ADDR` to listen on, instead of the configuration's")
+}
+
+// serve runs until it is told to stop.
+func serve(inv *invocation) error {
+	c, err := loadConfig(inv.global)
+	if err != nil {
+		return err
+	}
+	if inv.demoFlags.listen != "" {
+		c.Listen = inv.demoFlags.listen
+	}
+	a, err := openHome(c, inv)
+	if err != nil {
+		return err
+	}
+	h, err := a.listen()
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
+	bearer, err := a.bearerFile()
+	if err != nil {
+		return errors.Join(err, h.stop(), a.close())
+	}
+	fmt.Fprintf(inv.err, "deputy: MCP at %s/mcp, bearer in %s\n", a.public, bearer)
+	if link, err := a.login.SignInURL(a.owner, "/approvals"); err == nil {
+		fmt.Fprintf(inv.err, "deputy: approvals at %s (signs one browser in, within ten minutes)\n", link)
+	}
+	<-inv.ctx.Done()
+	return errors.Join(h.stop(), a.close())
+}
+
+// serveStdio is one client's server. It listens too, for the approval page and
+// the providers' way back.
+func serveStdio(inv *invocation) error {
+	c, err := loadConfig(inv.global)
+	if err != nil {
+		return err
+	}
+	a, err := openHome(c, inv)
+	if err != nil {
+		return err
+	}
+	return a.serveStdio(inv)
+}
+
+func (a *app) serveStdio(inv *invocation) error {
+	h, err := a.listen()
+	if err != nil {
+		return errors.Join(err, a.close())
+	}
+	caller, err := a.login.Local(inv.ctx, a.owner, "stdio", "stdio")
+	if err == nil {
+		err = a.server.Stdio(inv.ctx, caller, inv.in, inv.out)
+	}
+	return errors.Join(err, h.stop(), a.close())
+}
+
+// openHome opens the configured home and explains a locked one.
+func openHome(c config.Config, inv *invocation) (*app, error) {
+	log := slog.New(slog.NewTextHandler(inv.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	a, err := open(c, log)
+	var locked *store.LockedError
+	if errors.As(err, &locked) {
+		return nil, fmt.Errorf("%w: connect to that one (deputy doctor), or stop it first", err)
+	}
+	return a, err
+}
+
+// listener is a home's open doors: HTTP and the socket.
+type listener struct {
+	http, socket *http.Server
+}
+
+// listen opens the doors and returns at once.
+func (a *app) listen() (*listener, error) {
+	ln, err := net.Listen("tcp", a.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w: choose another address with --listen or \"listen\"", err)
+	}
+	if a.public.Scheme == "http" && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		ln.Close()
+		return nil, fmt.Errorf("listen: %s is open to other machines and public_url is plain http: listen on 127.0.0.1, or set an https public_url and put TLS in front", a.config.Listen)
+	}
+	return a.serveOn(ln)
+}
+
+func (a *app) serveOn(ln net.Listener) (*listener, error) {
+	socket, err := listenSocket(a.socketPath())
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	h := &listener{
+		http:   newServer(server.Front(a.public, a.mux())),
+		socket: newServer(a.socketHandler()),
+	}
+	go h.http.Serve(ln)
+	go h.socket.Serve(socket)
+	return h, nil
+}
+
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // it would print paths with codes in them
+	}
+}
+
+// stop closes the doors and lets requests that came in finish.
+func (h *listener) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := errors.Join(h.http.Shutdown(ctx), h.socket.Shutdown(ctx))
+	if errors.Is(err, context.DeadlineExceeded) { // open event streams do not end by themselves
+		err = errors.Join(h.http.Close(), h.socket.Close())
+	}
+	return err
+}
+
+// mux is everything served over HTTP.
+func (a *app) mux() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/mcp", a.server.HTTP(a.public, a.login.Agent))
+	people := http.NewServeMux()
+	a.login.Routes(people)
+	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask}.Routes(people)
+	vault.Page{Vault: a.vault, Who: a.login.Person, SignIn: a.login.Ask, Scopes: a.scopes}.Routes(people)
+	people.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/approvals", http.StatusSeeOther) })
+	people.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		pages.Message(w, http.StatusNotFound, "Not found", "There is no such page.")
+	})
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(people))
+	mux.HandleFunc("GET /style.css", pages.Style)
+	ok := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
+	mux.HandleFunc("GET /healthz", ok)
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := a.store.View(func(store.Tx) error { return nil }); err != nil {
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			return
+		}
+		ok(w, r)
+	})
+	return mux
+}
+
+func (a *app) scopes(provider string) []string {
+	s, _ := a.guard.Catalog().Scopes(provider)
+	return s
+}
+
+// bearerFile keeps one bearer for this machine's HTTP clients in keys/bearer.
+func (a *app) bearerFile() (string, error) {
+	path := filepath.Join(a.config.Home, "keys", "bearer")
+	if text, err := os.ReadFile(path); err == nil {
+		r, _ := http.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(text)))
+		if _, err := a.login.Agent(r); err == nil {
+			return path, nil
+		}
+	}
+	bearer, err := a.login.Bearer(a.owner, "http")
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, []byte(bearer+"\n"), 0o600)
+}

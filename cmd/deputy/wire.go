@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"deputy/approvals"
+	"deputy/authz"
+	"deputy/internal/audit"
+	"deputy/internal/config"
+	"deputy/internal/login"
+	"deputy/internal/seal"
+	"deputy/internal/server"
+	"deputy/internal/store"
+	"deputy/tools"
+	"deputy/tools/github"
+	"deputy/tools/gmail"
+	"deputy/tools/slack"
+	"deputy/vault"
+)
+
+// providers is every provider this build knows, in the order people meet them.
+func providers() []tools.Provider {
+	return []tools.Provider{gmail.Provider(), slack.Provider(), github.Provider()}
+}
+
+// app is one open home with everything wired. Exactly one process has it.
+type app struct {
+	config config.Config
+	public *url.URL
+	owner  string // the person this home belongs to
+	log    *slog.Logger
+
+	store  store.Store
+	door   *authz.Door
+	engine *authz.Embedded
+	ledger *approvals.Ledger
+	vault  *vault.Vault
+	guard  *tools.Guard
+	login  *login.Login
+	server *server.Server
+}
+
+// loadConfig reads the file and lays the global flags over it.
+func loadConfig(g globals) (config.Config, error) {
+	path, must := config.Path(g.config)
+	c, err := config.Load(path, must)
+	if err == nil && g.home != "" {
+		c.Home, err = filepath.Abs(g.home)
+		// A home that was made with its own key is opened with it.
+		if own := filepath.Join(c.Home, "keys", "kek"); g.config == "" && c.Key == config.Default().Key && exists(own) {
+			c.Key = "file:" + own
+		}
+	}
+	return c, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// open opens a home. It is the only function that knows all the parts.
+func open(c config.Config, log *slog.Logger) (_ *app, err error) {
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{config: c, public: public, log: log}
+	if a.owner, err = owner(c); err != nil {
+		return nil, err
+	}
+	if err := privateDir(c.Home); err != nil {
+		return nil, err
+	}
+	keys := filepath.Join(c.Home, "keys")
+	kek, err := seal.FindKEK(c.Key, !seal.Exists(keys))
+	if err != nil {
+		return nil, err
+	}
+	if a.store, err = store.OpenBolt(filepath.Join(c.Home, "deputy.db")); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.store.Close()
+		}
+	}()
+	box, err := seal.Open(keys, kek)
+	if errors.Is(err, seal.ErrWrongKey) {
+		return nil, fmt.Errorf("%w: set \"key\" to the one it was made with; nothing was changed", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	log = a.log
+	auditLog := &audit.Log{Key: box.Key("audit")}
+	a.door = authz.NewDoor(a.mayEnter)
+	if a.ledger, err = approvals.Open(approvals.Config{
+		Store: a.store, Sealer: box, Audit: auditLog, Door: a.door,
+		Expires: c.Approvals.Expires, Channels: c.Approvals.Channels,
+	}); err != nil {
+		return nil, err
+	}
+	model, err := modelText(c.Authz.Model)
+	if err != nil {
+		return nil, err
+	}
+	if a.engine, err = authz.Open(a.store, model); err != nil {
+		return nil, err
+	}
+	all, err := configured(c)
+	if err != nil {
+		return nil, err
+	}
+	var oauth []vault.Provider
+	for _, p := range all {
+		oauth = append(oauth, p.Provider)
+	}
+	if a.vault, err = vault.Open(vault.Config{
+		Store: a.store, Sealer: box, Audit: auditLog, Ledger: a.ledger, Providers: oauth, PublicURL: c.PublicURL,
+	}); err != nil {
+		return nil, err
+	}
+	catalog, err := tools.NewCatalog(tools.Choice{Toolsets: c.Tools.Toolsets, Exclude: c.Tools.Exclude, ReadOnly: c.Tools.ReadOnly}, all...)
+	if err != nil {
+		return nil, err
+	}
+	a.guard = tools.NewGuard(tools.Config{
+		Catalog: catalog, Engine: a.engine, Vault: a.vault, Ledger: a.ledger, Audit: auditLog, Store: a.store, Sealer: box,
+		Policy: policy(c.Approvals.Defaults), PublicURL: c.PublicURL, Log: log,
+	})
+	a.login = &login.Login{Store: a.store, Door: a.door, Public: public}
+	forms := false
+	for _, ch := range c.Approvals.Channels {
+		forms = forms || ch == "client"
+	}
+	a.server = server.New(server.Config{Guard: a.guard, Sealer: box, Version: version, Forms: forms, Log: log})
+	// What people had approved when the last process ended is sent now, or has
+	// expired.
+	return a, a.ledger.Resume()
+}
+
+// close waits for sends under way, then closes the store.
+func (a *app) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	a.guard.Shutdown(ctx)
+	return a.store.Close()
+}
+
+// mayEnter: this home belongs to one person.
+func (a *app) mayEnter(_ context.Context, p authz.Principal) error {
+	if p.User != a.owner {
+		return authz.ErrNobody
+	}
+	return nil
+}
+
+func owner(c config.Config) (string, error) {
+	if c.User != "" {
+		return c.User, nil
+	}
+	u, err := user.Current()
+	if err != nil {
+		return "", fmt.Errorf("who are you? set \"user\" in the configuration: %w", err)
+	}
+	// On Windows it comes as DOMAIN\name.
+	return u.Username[strings.LastIndexByte(u.Username, '\\')+1:], nil
+}
+
+// privateDir makes the home, or refuses one that others can read.
+func privateDir(path string) error {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("home: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("home: %w", err)
+	}
+	if os.PathSeparator == '/' && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("home %s can be read by others: chmod 700 it", path)
+	}
+	return nil
+}
+
+// configured lays the configuration over the providers' declarations.
+func configured(c config.Config) ([]tools.Provider, error) {
+	all := providers()
+	for i := range all {
+		p, set := &all[i], c.Providers[all[i].Name]
+		secret, err := set.ClientSecret.Read()
+		if err != nil {
+			return nil, fmt.Errorf("providers.%s.client_secret: %w", p.Name, err)
+		}
+		p.ClientID, p.ClientSecret = set.ClientID, vault.NewSecret(secret)
+		moved := false
+		for to, from := range map[*string]string{&p.APIURL: set.APIURL, &p.AuthURL: set.AuthURL, &p.TokenURL: set.TokenURL, &p.RevokeURL: set.RevokeURL} {
+			if from != "" {
+				*to, moved = from, true
+			}
+		}
+		if moved {
+			p.Issuer = "" // another server than the one whose name we know
+		}
+	}
+	return all, nil
+}
+
+func modelText(model string) (string, error) {
+	if model == "builtin" {
+		return "", nil
+	}
+	data, err := os.ReadFile(model)
+	if err != nil {
+		return "", fmt.Errorf("authz.model: %w", err)
+	}
+	return string(data), nil
+}
+
+// policy reads the configuration's words; they were checked when it was read.
+func policy(d config.Defaults) tools.Policy {
+	need := map[string]approvals.Need{}
+	for _, n := range []approvals.Need{approvals.ByRule, approvals.ByPerson, approvals.ByFreshPerson} {
+		need[n.String()] = n
+	}
+	return tools.Policy{Drafts: need[d.Drafts], Publishes: need[d.Publishes], Destroys: need[d.Destroys]}
+}
+
+// makeKEK gives a home a key-encryption key of its own, kept beside the store.
+// Only the demo does this: a key next to what it seals protects a copied
+// database, not a copied home.
+func makeKEK(home string) (ref string, err error) {
+	path := filepath.Join(home, "keys", "kek")
+	if exists(path) {
+		return "file:" + path, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	key := make([]byte, 32)
+	rand.Read(key)
+	return "file:" + path, os.WriteFile(path, []byte(base64.StdEncoding.EncodeToString(key)+"\n"), 0o600)
+}

@@ -1,0 +1,82 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"deputy/internal/config"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEmptyFileIsComplete(t *testing.T) {
+	for _, text := range []string{"", "\n", "# nothing\n"} {
+		c, err := config.Parse([]byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if diff := cmp.Diff(config.Default(), c); diff != "" {
+			t.Errorf("%q: %s", text, diff)
+		}
+	}
+}
+
+func TestExampleParsesToItself(t *testing.T) {
+	c := config.Default()
+	c.Providers = map[string]config.Provider{"google": {ClientID: "id", ClientSecret: "env:GOOGLE_SECRET"}, "github": {APIURL: "https://ghe.example.com/api/v3"}}
+	c.Tools.Exclude = []string{"gmail_send_message"}
+	c.Approvals.Expires = time.Hour
+	got, err := config.Parse([]byte(config.Example(c)))
+	if err != nil {
+		t.Fatalf("%v in:\n%s", err, config.Example(c))
+	}
+	if diff := cmp.Diff(c, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBadFilesSayWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"listen: 127.0.0.1:1\nlisten_on: x\n", "[2:1] unknown field \"listen_on\""},
+		{"approvals:\n  chanels: [page]\n", "[2:3] unknown field \"chanels\""},
+		{"providers: {google: {client_secret: hunter2}}", "by reference"},
+		{"providers: {gogle: {client_id: x}}", "google"},
+		{"approvals: {defaults: {publishes: allow}}", "approvals.defaults.publishes"},
+		{"approvals: {channels: [fax]}", "fax"},
+		{"approvals: {expires: 1s}", "1m to 168h"},
+		{"approvals: {expires: soon}", "soon"},
+		{"public_url: http://deputy.example.com", "want https"},
+		{"public_url: https://deputy.example.com/x", "nothing after it"},
+		{"store: mysql", "want bolt"},
+		{"listen: [1, 2]", "[1:9]"},
+		{"home: a\nhome: b\n", "home"},
+		{"{", ""},
+	} {
+		_, err := config.Parse([]byte(c.text))
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.text, err, c.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "hunter2") && strings.Contains(c.text, "hunter2") {
+			t.Errorf("a secret is repeated: %v", err)
+		}
+	}
+}
+
+func TestSecretsAreReadWhenNeeded(t *testing.T) {
+	t.Setenv("A_SECRET", "s3cret")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("fromfile\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[config.Secret]string{"": "", "env:A_SECRET": "s3cret", config.Secret("file:" + file): "fromfile"} {
+		if got, err := ref.Read(); err != nil || got != want {
+			t.Errorf("%s: %q, %v", ref, got, err)
+		}
+	}
+	if _, err := config.Secret("env:NOT_SET_ANYWHERE").Read(); err == nil {
+		t.Error("a missing variable is an empty secret")
+	}
+}
