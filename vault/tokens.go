@@ -113,6 +113,8 @@ func (p *route) parse(status int, body []byte) (tokens, error) {
 		case w.TokenType != "user":
 			// A bot's token at the top is not this person's.
 			w.AccessToken = ""
+		case w.Scope == "":
+			w.Scope = w.AuthedUser.Scope // oauth.v2.user.access says it there
 		}
 	}
 	if status/100 != 2 || w.AccessToken == "" {

@@ -146,7 +146,7 @@ func (h *listener) stop() error {
 // mux is everything served over HTTP.
 func (a *app) mux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", a.server.HTTP(a.public, a.login.Agent))
+	mux.Handle("/mcp", a.server.HTTP(a.login.Agent))
 	people := http.NewServeMux()
 	a.login.Routes(people)
 	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask}.Routes(people)

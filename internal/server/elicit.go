@@ -2,77 +2,20 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"deputy/approvals"
 	"deputy/authz"
-	"deputy/internal/store"
 	"deputy/tools"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpserver "github.com/mark3labs/mcp-go/server"
 )
 
-// state is what a client carries between two rounds of one call. It is sealed,
-// and bound to who asked, for what, and for how long. It is used once because
-// the request it names is decided once.
-type state struct {
-	User     string    `json:"user"`
-	Agent    string    `json:"agent"`
-	Call     string    `json:"call"` // digest of the tool and its arguments
-	Approval string    `json:"approval,omitempty"`
-	Mode     string    `json:"mode"`
-	Expires  time.Time `json:"expires"`
-}
-
-type states struct{ sealer store.Sealer }
-
-var stateAD = []byte("server/request-state")
-
-// errState is all a client learns of a state that is not its own.
-var errState = errors.New("the requestState is not valid for this call")
-
-func (s *states) seal(st state) (string, error) {
-	plain, err := json.Marshal(st)
-	if err != nil {
-		return "", err
-	}
-	sealed, err := s.sealer.Seal(stateAD, plain)
-	return base64.RawURLEncoding.EncodeToString(sealed), err
-}
-
-func (s *states) open(text string, c authz.Caller, call string) (st state, err error) {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return st, errState
-	}
-	plain, err := s.sealer.Open(stateAD, sealed)
-	if err != nil || json.Unmarshal(plain, &st) != nil {
-		return st, errState
-	}
-	if st.User != c.User() || st.Agent != c.Agent() || st.Call != call || time.Now().After(st.Expires) {
-		return st, errState
-	}
-	return st, nil
-}
-
-func digest(req mcp.CallToolRequest) string {
-	// Arguments are compared by value: a client may encode them anew.
-	var v any
-	_ = json.Unmarshal(arguments(req), &v)
-	canonical, _ := json.Marshal([]any{req.Params.Name, v})
-	sum := sha256.Sum256(canonical)
-	return hex.EncodeToString(sum[:])
-}
-
-// capabilities are what this request's client declared, in either era.
-func capabilities(ctx context.Context) mcp.ClientCapabilities {
+// Capabilities are what this request's client declared, in either era.
+func Capabilities(ctx context.Context) mcp.ClientCapabilities {
 	if i := mcpserver.RequestProtocolInfoFromContext(ctx); i != nil && i.Modern {
 		if i.ClientCapabilities != nil {
 			return *i.ClientCapabilities
@@ -94,12 +37,12 @@ const (
 // elicit turns an outcome that needs a person into a question to the client,
 // or returns nil if this client declared no way to be asked.
 func (s *Server) elicit(ctx context.Context, c authz.Caller, req mcp.CallToolRequest, out tools.Outcome) *mcp.CallToolResult {
-	e := capabilities(ctx).Elicitation
+	e := Capabilities(ctx).Elicitation
 	if e == nil {
 		return nil
 	}
 	forms := e.Form != nil || e.URL == nil // {} means forms
-	st := state{User: c.User(), Agent: c.Agent(), Call: digest(req), Mode: link}
+	st := State{User: c.User(), Agent: c.Agent(), Call: Digest(req), Mode: link}
 	var ask mcp.ElicitationParams
 	switch out := out.(type) {
 	case tools.NeedsApproval:
@@ -128,7 +71,7 @@ func (s *Server) elicit(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 	default:
 		return nil
 	}
-	sealed, err := s.states.seal(st)
+	sealed, err := s.states.Seal(st)
 	if err != nil {
 		return nil
 	}
@@ -154,7 +97,7 @@ const wait = 50 * time.Second
 // resume takes the client's answer. A form's yes or no is the person's; a URL
 // that was opened says nothing yet: the decision is made on the page.
 func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
-	st, err := s.states.open(req.Params.RequestState, c, digest(req))
+	st, err := s.states.Open(req.Params.RequestState, c.User(), c.Agent(), Digest(req))
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +115,7 @@ func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		yes, _ := content["approve"].(bool)
 		err := s.c.Guard.Decide(ctx, c, st.Approval, accepted && yes)
 		if err != nil && !errors.Is(err, approvals.ErrDecided) {
-			return nil, errState
+			return nil, ErrState
 		}
 		return result(s.c.Guard.Wait(ctx, c, st.Approval, wait)), nil
 	case st.Mode == link && accepted:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"deputy/authz"
 
@@ -15,15 +16,16 @@ import (
 // maxBody bounds one request; mcp-go itself reads without end.
 const maxBody = 4 << 20
 
-// HTTP serves Streamable HTTP to callers that identify lets in.
-func (s *Server) HTTP(public *url.URL, identify func(*http.Request) (authz.Caller, error)) http.Handler {
-	streamable := mcpserver.NewStreamableHTTPServer(s.mcp,
+// HTTP serves Streamable HTTP to callers that identify lets in. It stands
+// behind a Front.
+func (s *Server) HTTP(identify func(*http.Request) (authz.Caller, error)) http.Handler {
+	streamable := Streamable(s.mcp,
 		mcpserver.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
 			return withCaller(ctx, callerOf(r.Context()))
 		}),
 		mcpserver.WithStreamableHTTPLogger(s.c.Log),
 	)
-	authenticated := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := identify(r)
 		if err != nil {
 			unauthorized(w)
@@ -31,8 +33,18 @@ func (s *Server) HTTP(public *url.URL, identify func(*http.Request) (authz.Calle
 		}
 		streamable.ServeHTTP(w, r.WithContext(withCaller(r.Context(), c)))
 	})
-	return Front(public, authenticated)
 }
+
+// Streamable is the Streamable HTTP transport every deputy speaks, without its
+// Front and without a caller.
+func Streamable(core *mcpserver.MCPServer, options ...mcpserver.StreamableHTTPOption) http.Handler {
+	return mcpserver.NewStreamableHTTPServer(core, append([]mcpserver.StreamableHTTPOption{
+		mcpserver.WithSessionIdleTTL(sessionIdle),
+	}, options...)...)
+}
+
+// sessionIdle ends sessions of earlier revisions whose clients went away.
+const sessionIdle = time.Hour
 
 // unauthorized says where a token would come from and nothing about the one
 // that was sent (RFC 6750 §3).

@@ -37,7 +37,7 @@ type Config struct {
 type Server struct {
 	c      Config
 	mcp    *mcpserver.MCPServer
-	states *states
+	states States
 	calls  sync.WaitGroup
 }
 
@@ -50,15 +50,12 @@ const listTTL = 60_000 // ms
 
 // New returns the server of c.Guard's catalogue.
 func New(c Config) *Server {
-	s := &Server{c: c, states: &states{sealer: c.Sealer}}
+	s := &Server{c: c, states: States{c.Sealer}}
 	hooks := &mcpserver.Hooks{}
 	hooks.AddOnError(s.unknownTool)
-	s.mcp = mcpserver.NewMCPServer("deputy", c.Version,
-		mcpserver.WithTitle("deputy"),
+	s.mcp = Core("deputy", c.Version,
 		mcpserver.WithInstructions(instructions),
 		mcpserver.WithToolCapabilities(false),
-		mcpserver.WithRecovery(),
-		mcpserver.WithCacheHints(listTTL, mcp.CacheScopePrivate),
 		mcpserver.WithToolFilter(s.allowed),
 		mcpserver.WithHooks(hooks),
 	)
@@ -73,6 +70,16 @@ func New(c Config) *Server {
 		s.mcp.AddTool(tool, s.call)
 	}
 	return s
+}
+
+// Core is the protocol server every deputy stands on; the conformance fixture
+// puts other tools on the same one.
+func Core(name, version string, options ...mcpserver.ServerOption) *mcpserver.MCPServer {
+	return mcpserver.NewMCPServer(name, version, append([]mcpserver.ServerOption{
+		mcpserver.WithTitle(name),
+		mcpserver.WithRecovery(),
+		mcpserver.WithCacheHints(listTTL, mcp.CacheScopePrivate),
+	}, options...)...)
 }
 
 type callerKey struct{}

@@ -9,15 +9,12 @@
 # run). Everything listens on 127.0.0.1, on free ports, and ends with the
 # script. Logs stay in internal/thirdparty/out.
 #
-#   DEPUTY_BEARER   use this access token instead of walking deputy's own OAuth
-#   CONNECT_GOOGLE, CONNECT_SLACK, CONNECT_GITHUB
-#                   query for /connect/{provider}; default: for=TOOL&for=TOOL…
 #   ERAS            default "legacy modern"
 #   FIXTURE         a built fixture server, instead of building internal/server/fixture
 #   KEEP=1          keep the throw-away home
 set -eu
 
-usage() { sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 part=${2:-all}
 case $part in all | drive | conformance) ;; *) usage ;; esac
@@ -138,7 +135,7 @@ configure() {
 	  slack:
 	    client_id: deputy.slack
 	    client_secret: file:$work/secrets/slack
-	    api_url: $gate_slack
+	    api_url: $gate_slack/api
 	    auth_url: $gate_slack/oauth/v2/authorize
 	    token_url: $gate_slack/api/oauth.v2.access
 	    revoke_url: $gate_slack/api/auth.revoke
@@ -148,7 +145,7 @@ configure() {
 	    api_url: $gate_github
 	    auth_url: $gate_github/login/oauth/authorize
 	    token_url: $gate_github/login/oauth/access_token
-	    revoke_url: $gate_github/applications/deputy-github/grant
+	    revoke_url: $gate_github/applications
 	approvals:
 	  channels: [client, page, cli]
 	YAML
@@ -162,15 +159,9 @@ drive() {
 
 	"$deputy" --config "$work/deputy.yaml" --home "$home" --json approvals open >"$work/open.json" || fail "deputy approvals open: no sign-in link"
 	signin=$("$node" -p 'JSON.parse(require("fs").readFileSync(process.argv[1])).url' "$work/open.json")
-	for_gmail='for=gmail_search_threads&for=gmail_send_message'
-	for_slack='for=slack_read_channel&for=slack_search_channels&for=slack_send_message'
-	for_github='for=github_issue_read&for=github_issue_write&for=github_add_issue_comment'
-	[ -n "${DEPUTY_BEARER:-}" ] && ask= || ask=--bearer
-	bearer=$("$node" "$here/consent.mjs" --url "$url" --signin "$signin" $ask \
-		--query "google=${CONNECT_GOOGLE-$for_gmail}" --connect google=anna@example.test \
-		--query "slack=${CONNECT_SLACK-$for_slack}" --connect slack=anna \
-		--query "github=${CONNECT_GITHUB-$for_github}" --connect github=anna) || fail "the accounts could not be connected"
-	bearer=${DEPUTY_BEARER:-$bearer}
+	"$node" "$here/consent.mjs" --url "$url" --signin "$signin" \
+		--connect google=anna@example.test --connect slack=anna --connect github=anna || fail "the accounts could not be connected"
+	bearer=$(cat "$home/keys/bearer")
 
 	gates="{\"google\":{\"gate\":\"$gate_google\",\"upstream\":\"$up_google\"},\"slack\":{\"gate\":\"$gate_slack\",\"upstream\":\"$up_slack\"},\"github\":{\"gate\":\"$gate_github\",\"upstream\":\"$up_github\"}}"
 	for era in ${ERAS:-legacy modern}; do
