@@ -72,10 +72,20 @@ func TestDoors(t *testing.T) {
 			t.Errorf("%s: the bearer comes back", name)
 		}
 	}
+	c, err := connectClient(info.URL, info.Bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, params := range map[string]any{
+		"tools/fly":  nil,
+		"tools/call": map[string]any{"name": "fly"},
+	} {
+		if r, err := c.do(method, params); err != nil || r.Error == nil {
+			t.Errorf("%s: %v %s", method, err, r.raw)
+		}
+	}
 	for name, body := range map[string]string{
-		"not JSON": `{"jsonrpc":`, "no method": `{"jsonrpc":"2.0","id":1}`, "unknown method": `{"jsonrpc":"2.0","id":1,"method":"tools/fly"}`,
-		"unknown tool": `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"fly"}}`, "empty": ``, "array": `[]`,
-		"deep": strings.Repeat("[", 20000),
+		"not JSON": `{"jsonrpc":`, "no JSON-RPC": `{"id":1,"method":"tools/list"}`, "empty": ``, "array": `[]`, "deep": strings.Repeat("[", 20000),
 	} {
 		req, _ := http.NewRequest("POST", info.URL, strings.NewReader(body))
 		req.Header.Set("Content-Type", "application/json")
@@ -87,7 +97,7 @@ func TestDoors(t *testing.T) {
 		}
 		answer, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
-		if resp.StatusCode >= 500 || !strings.Contains(string(answer), `"error"`) {
+		if resp.StatusCode < 400 && !strings.Contains(string(answer), `"error"`) || resp.StatusCode >= 500 {
 			t.Errorf("%s: %d %.200s", name, resp.StatusCode, answer)
 		}
 	}

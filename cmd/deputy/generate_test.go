@@ -115,7 +115,7 @@ func parameters(schema json.RawMessage) string {
 	// Properties in the order of the schema's own text.
 	var b strings.Builder
 	b.WriteString("\n| parameter | type | |\n| --- | --- | --- |\n")
-	for _, name := range order(schema, s.Properties) {
+	for _, name := range propertyOrder(schema, s.Properties) {
 		p := s.Properties[name]
 		kind := p.Type
 		if kind == "array" {
@@ -135,7 +135,7 @@ func parameters(schema json.RawMessage) string {
 	return b.String()
 }
 
-func order[V any](schema json.RawMessage, known map[string]V) (names []string) {
+func propertyOrder[V any](schema json.RawMessage, known map[string]V) (names []string) {
 	_, rest, _ := bytes.Cut(schema, []byte(`"properties":`))
 	dec := json.NewDecoder(bytes.NewReader(rest))
 	dec.Token()

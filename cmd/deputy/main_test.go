@@ -130,7 +130,7 @@ type client struct {
 	id                   int
 }
 
-type reply struct {
+type rpcReply struct {
 	Result struct {
 		Content           []struct{ Text string }
 		StructuredContent json.RawMessage
@@ -153,12 +153,12 @@ func connectClient(url, bearer string) (*client, error) {
 	return c, err
 }
 
-func (c *client) do(method string, params any) (reply, error) {
+func (c *client) do(method string, params any) (rpcReply, error) {
 	c.id++
 	body, _ := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": c.id, "method": method, "params": params})
 	req, err := http.NewRequest(http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
-		return reply{}, err
+		return rpcReply{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+c.bearer)
 	req.Header.Set("Content-Type", "application/json")
@@ -168,15 +168,15 @@ func (c *client) do(method string, params any) (reply, error) {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return reply{}, err
+		return rpcReply{}, err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return reply{}, err
+		return rpcReply{}, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return reply{raw: string(raw)}, fmt.Errorf("HTTP %d: %s", resp.StatusCode, raw)
+		return rpcReply{raw: string(raw)}, fmt.Errorf("HTTP %d: %s", resp.StatusCode, raw)
 	}
 	if s := resp.Header.Get("Mcp-Session-Id"); s != "" {
 		c.session = s
@@ -188,11 +188,11 @@ func (c *client) do(method string, params any) (reply, error) {
 			}
 		}
 	}
-	r := reply{raw: string(raw)}
+	r := rpcReply{raw: string(raw)}
 	return r, json.Unmarshal(raw, &r)
 }
 
-func (c *client) call(tool string, args any) (reply, error) {
+func (c *client) call(tool string, args any) (rpcReply, error) {
 	return c.do("tools/call", map[string]any{"name": tool, "arguments": args})
 }
 

@@ -68,7 +68,7 @@ type act struct {
 	home   string
 	info   sandboxInfo
 	client *client
-	last   reply
+	last   rpcReply
 }
 
 func on(fn func(*act, *testscript.TestScript, []string) error) func(*testscript.TestScript, bool, []string) {

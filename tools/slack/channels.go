@@ -1,0 +1,102 @@
+package slack
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"deputy/tools"
+)
+
+type searchChannelsInput struct {
+	Query string `json:"query" jsonschema:"Words that the name, topic or purpose contains. Empty lists all."`
+	tools.Page
+}
+
+var searchChannels = tools.Read(tools.Spec{
+	Name:   "slack_search_channels",
+	Title:  "Find Slack channels",
+	Doc:    "Find channels by name, topic or purpose: public ones, and private ones the user is in. Fewer items than limit, or none, do not mean the end: go on while there is a next_cursor.",
+	Scopes: []string{"channels:read", "groups:read"},
+	Effect: tools.Reads,
+}, findChannels)
+
+// Slack cannot search channels; it lists them. One call of the tool looks
+// through so many at most, and says where it stopped.
+const (
+	listPage  = "200" // what Slack recommends
+	listPages = 10
+)
+
+func findChannels(ctx context.Context, a *tools.Account, in searchChannelsInput) (tools.Found[Channel], error) {
+	words := strings.Fields(strings.ToLower(strings.ReplaceAll(in.Query, "#", " ")))
+	cursor, skip := openListCursor(in.Cursor)
+	size := in.Size(50)
+	team, _ := whose(a.Name())
+
+	var found []Channel
+	for range listPages {
+		var answer struct {
+			Channels []wireChannel
+			more
+		}
+		path := tools.Path("/conversations.list").With("types", "public_channel,private_channel").
+			With("limit", listPage).With("cursor", cursor)
+		if err := a.Get(ctx, path.String(), &answer); err != nil {
+			return tools.Found[Channel]{}, err
+		}
+		for i, w := range answer.Channels {
+			if i < skip {
+				continue
+			}
+			c := channelOf(team, w)
+			if !c.matches(words) {
+				continue
+			}
+			if len(found) == size {
+				return tools.Items(found...).Next(listCursor(cursor, i)), nil
+			}
+			found = append(found, c)
+		}
+		cursor, skip = answer.Metadata.NextCursor, 0
+		if cursor == "" {
+			return tools.Items(found...), nil
+		}
+	}
+	return tools.Items(found...).Next(listCursor(cursor, 0)), nil
+}
+
+// A list is continued within a page of Slack's: its cursor, and how many of
+// its channels were looked at.
+func listCursor(cursor string, skip int) string { return strconv.Itoa(skip) + " " + cursor }
+
+func openListCursor(text string) (cursor string, skip int) {
+	n, cursor, _ := strings.Cut(text, " ")
+	skip, _ = strconv.Atoi(n) // sealed by the guard: it is ours, or empty
+	return cursor, skip
+}
+
+func channelOf(team string, w wireChannel) Channel {
+	return Channel{
+		ID: w.ID, Name: line(w.Name), Topic: readable(w.Topic.Value, nil), Purpose: readable(w.Purpose.Value, nil),
+		Private: w.IsPrivate || w.IsIM || w.IsMPIM, External: w.IsExtShared, Archived: w.IsArchived,
+		Member: w.IsMember || w.IsIM, Members: w.Members, team: team,
+	}
+}
+
+func (c Channel) matches(words []string) bool {
+	text := strings.ToLower(c.Name + "\n" + c.Topic + "\n" + c.Purpose)
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// channelInfo is one conversation as the account sees it now.
+func channelInfo(ctx context.Context, a *tools.Account, id string) (wireChannel, error) {
+	var answer struct{ Channel wireChannel }
+	err := a.Get(ctx, tools.Path("/conversations.info").With("channel", id).String(), &answer)
+	return answer.Channel, err
+}

@@ -1,0 +1,76 @@
+// Package slack lets an agent read Slack and post to it for a person.
+//
+//	slack.go     the provider and the list of its tools
+//	channels.go  finding channels
+//	messages.go  reading channels and threads; users.go puts names to user ids
+//	send.go      posting a message; render.go reads it back for the person who is asked
+//	objects.go   what the tools return, as the rules know it
+//	text.go      Slack's markup, in and out
+//	api.go       Slack's answers and refusals
+//
+// Slack's own names are all ids. Text goes out as plain text, whatever it looks
+// like: an agent notifies nobody and hides no link behind a label.
+package slack
+
+import (
+	"deputy/tools"
+	"deputy/vault"
+)
+
+// The scopes that open conversations.info, and a conversation's messages,
+// whatever kind of conversation it is.
+var (
+	see     = []string{"channels:read", "groups:read", "im:read", "mpim:read"}
+	history = []string{"channels:history", "groups:history", "im:history", "mpim:history"}
+)
+
+// Provider is Slack with its tools.
+func Provider() tools.Provider {
+	return tools.Provider{
+		Provider: vault.Provider{
+			Name:  "slack",
+			Title: "Slack",
+
+			AuthURL:   "https://slack.com/oauth/v2/authorize",
+			TokenURL:  "https://slack.com/api/oauth.v2.access",
+			RevokeURL: "https://slack.com/api/auth.revoke",
+			APIURL:    "https://slack.com/api",
+
+			// A Slack app that once switches PKCE on is a public client for good: no
+			// secret, and refresh tokens that end after 30 days. deputy's app keeps
+			// its secret.
+			PKCE:       false,
+			ScopeParam: "user_scope", // "scope" would ask for a bot, who is not this person
+			ScopeSep:   ",",
+			Shape:      vault.SlackV2User,
+			Revocation: vault.RevokeBearer,
+			RevokeNote: "Slack ended this connection's tokens. The app itself stays installed in the workspace until it is removed there.",
+			Identity: vault.Identity{
+				Path:    "/auth.test",
+				Subject: []string{"team_id", "user_id"},
+				Name:    []string{"team_id", "user_id"}, // names at Slack change and repeat
+			},
+
+			Reads: []string{
+				"GET /auth.test",
+				"GET /conversations.list",
+				"GET /conversations.info",
+				"GET /conversations.history",
+				"GET /conversations.replies",
+				"GET /users.info",
+			},
+			Writes:    []string{"POST /chat.postMessage"},
+			PostReads: true, // arguments in a query would end up in logs on the way
+			Header:    map[string]string{"Accept": "application/json"},
+			Fault:     fault,
+		},
+		Toolset: "slack",
+		Tools: []tools.Tool{
+			searchChannels,
+			readChannel,
+			readThread,
+			sendMessage,
+		},
+		Render: render,
+	}
+}
