@@ -45,12 +45,22 @@ func (g *Guard) visible(ctx context.Context, c authz.Caller, account authz.Objec
 // the budget, cleans and labels the rest.
 func (g *Guard) filter(ctx context.Context, k *call, f found) (Outcome, error) {
 	account := AccountObject(k.lease.Account().ID)
+	hidden := 0
+	if f.within != nil {
+		visible, _, err := g.visible(ctx, k.caller, account, []Resource{f.within})
+		if err != nil {
+			return nil, err
+		}
+		if !visible[0] {
+			f, hidden = found{}, 1
+		}
+	}
 	skip := min(k.page.Skip, len(f.items))
 	visible, _, err := g.visible(ctx, k.caller, account, f.items)
 	if err != nil {
 		return nil, err
 	}
-	out := Answer{Label: authz.Label{}.Join(authz.Label{})}
+	out := Answer{Label: authz.Label{}.Join(authz.Label{}), withheld: hidden}
 	answer := struct {
 		Items []json.RawMessage `json:"items"`
 		Next  string            `json:"next_cursor,omitempty"`

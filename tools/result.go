@@ -13,8 +13,9 @@ import (
 // Found is what a read handler returns. It has no accessor: only the guard
 // opens it, and filters while it does.
 type Found[R Resource] struct {
-	items []R
-	next  string
+	items  []R
+	next   string
+	within Resource
 }
 
 // Items makes a Found.
@@ -27,13 +28,22 @@ func (f Found[R]) Next(cursor string) Found[R] {
 	return f
 }
 
+// Within names the one thing that all items are part of: a channel, a
+// repository. If it is withheld the answer is that of a missing one, without
+// even a cursor that would tell that there is more (T27).
+func (f Found[R]) Within(parent Resource) Found[R] {
+	f.within = parent
+	return f
+}
+
 type found struct {
-	items []Resource
-	next  string
+	items  []Resource
+	next   string
+	within Resource
 }
 
 func (f Found[R]) open() found {
-	out := found{next: f.next}
+	out := found{next: f.next, within: f.within}
 	for _, r := range f.items {
 		out.items = append(out.items, r)
 	}

@@ -89,13 +89,19 @@ func (l *Lease) Send(ctx context.Context, permit approvals.Permit, action approv
 	}
 	body, wrote, err := l.do(ctx, r, req)
 	var f *Fault
-	if errors.As(err, &f) {
-		switch {
-		case f.Kind == Reconnect:
-			l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
-		case f.Kind == Upstream && wrote:
-			f.Kind = Unknown
+	if errors.As(err, &f) && f.Kind == Reconnect {
+		// The provider refused the token, so it did nothing: once more with a
+		// new one is still the first time.
+		if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); err != nil {
+			return nil, f
 		}
+		body, wrote, err = l.do(ctx, r, req)
+		if errors.As(err, &f) && f.Kind == Reconnect {
+			l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
+		}
+	}
+	if errors.As(err, &f) && f.Kind == Upstream && wrote {
+		f.Kind = Unknown
 	}
 	return body, err
 }

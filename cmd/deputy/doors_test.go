@@ -151,13 +151,16 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	for header, want := range map[string]string{"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+	for header, want := range map[string]string{"Content-Security-Policy": "default-src 'none'", "Referrer-Policy": "same-origin", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
 		if !strings.Contains(resp.Header.Get(header), want) {
 			t.Errorf("%s: %q", header, resp.Header.Get(header))
 		}
 	}
 	if strings.Contains(page, "<script") || regexp.MustCompile(`https?://`).MatchString(strings.ReplaceAll(page, base, "")) {
 		t.Errorf("the page has a script or a foreign link: %s", page)
+	}
+	if resp := postFrom(t, browser, "https://evil.example", ask.URL); resp != http.StatusForbidden {
+		t.Errorf("a decision from another site: %d", resp)
 	}
 	post, err := browser.PostForm(ask.URL, url.Values{"decision": {"approve"}})
 	if err != nil {
@@ -179,6 +182,20 @@ func TestPage(t *testing.T) {
 	if api, resp := get(base + "/api/approvals"); resp.StatusCode != 200 || !strings.Contains(api, `"state":"done"`) {
 		t.Errorf("the JSON: %d %s", resp.StatusCode, api)
 	}
+}
+
+// postFrom approves as a form on another origin would.
+func postFrom(t *testing.T, browser *http.Client, origin, to string) int {
+	t.Helper()
+	req, _ := http.NewRequest(http.MethodPost, to, strings.NewReader("decision=approve"))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Origin", origin)
+	resp, err := browser.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // TestStdio writes requests and closes the pipe, as a script would; each is

@@ -157,6 +157,7 @@ func (a *app) mux() http.Handler {
 	})
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(people))
 	mux.HandleFunc("GET /style.css", pages.Style)
+	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	ok := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 	mux.HandleFunc("GET /healthz", ok)
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

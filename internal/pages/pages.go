@@ -30,11 +30,13 @@ func Parse(fsys fs.FS, file string) Page {
 const csp = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // Headers sets what every page carries: no framing, no sniffing, no caching,
-// and no Referer that could carry a code or an id away.
+// and no Referer for other sites, which could carry a code or an id away. (It
+// is not "no-referrer": with that, browsers send our own forms with the origin
+// "null".)
 func Headers(h http.Header) {
 	h.Set("Content-Security-Policy", csp)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 }
 

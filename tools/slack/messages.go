@@ -114,7 +114,8 @@ func messages(ctx context.Context, a *tools.Account, channel, place string, path
 		items[i] = messageOf(a.Name(), channel, w, names)
 		items[i].External = in.IsExtShared
 	}
-	found := tools.Items(items...)
+	team, _ := whose(a.Name())
+	found := tools.Items(items...).Within(channelOf(team, in))
 	if next := answer.Metadata.NextCursor; next != "" {
 		found = found.Next(place + " " + next)
 	}

@@ -170,6 +170,7 @@ func TestHiddenLooksMissing(t *testing.T) {
 	cursor := next(t, w.Call(anna, "slack_read_channel", `{"channel_id":"C0LAUNCH01","limit":1}`))
 	for _, call := range []struct{ tool, args string }{
 		{"slack_read_channel", `{"channel_id":%q}`},
+		{"slack_read_channel", `{"channel_id":%q,"limit":1}`},
 		{"slack_read_channel", `{"channel_id":%q,"cursor":"` + cursor + `"}`},
 		{"slack_read_thread", `{"channel_id":%q,"message_ts":"1794733200.001900"}`},
 		{"slack_read_thread", `{"channel_id":%q,"message_ts":"1.1"}`},
