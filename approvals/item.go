@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"strings"
 	"time"
 
 	"deputy/authz"
@@ -54,6 +55,19 @@ type Item struct {
 	Decided   time.Time   `json:"decided,omitzero"`
 	Finished  time.Time   `json:"finished,omitzero"`
 	Failure   string      `json:"failure,omitempty"`
+}
+
+// Summary is one line of the preview, to tell requests apart in a list.
+func (i Item) Summary() string {
+	var parts []string
+	for _, f := range i.Preview.Fields {
+		parts = append(parts, f.Value)
+	}
+	text := []rune(strings.Join(strings.Fields(strings.Join(append(parts, i.Preview.Body), " ")), " "))
+	if len(text) > 90 {
+		text = append(text[:90], '…')
+	}
+	return string(text)
 }
 
 // row is an Item with what only the ledger holds. It is stored sealed.

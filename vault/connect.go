@@ -141,6 +141,13 @@ func (v *Vault) take(state string) (a attempt, err error) {
 	return a, nil
 }
 
+// Sweep forgets attempts that nobody finished.
+func (v *Vault) Sweep() error {
+	return v.c.Store.Update(func(tx store.Tx) error {
+		return v.states.DeleteIf(tx, func(a attempt) bool { return time.Now().After(a.Expires) })
+	})
+}
+
 func stateKey(state string) string {
 	sum := sha256.Sum256([]byte(state))
 	return hex.EncodeToString(sum[:])

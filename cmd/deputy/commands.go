@@ -210,9 +210,9 @@ func approvalsCommand(inv *invocation) error {
 		}
 		var rows [][]string
 		for _, i := range items {
-			rows = append(rows, []string{i.ID, string(i.State), i.MatchCode, i.Tool, i.Account, i.Created.Local().Format("15:04:05")})
+			rows = append(rows, []string{i.ID, string(i.State), i.MatchCode, i.Tool, i.Created.Local().Format("15:04:05"), i.Summary()})
 		}
-		return inv.list(map[string]any{"approvals": slices.Concat([]approvals.Item{}, items)}, "ID STATE CODE TOOL ACCOUNT ASKED", rows)
+		return inv.list(map[string]any{"approvals": slices.Concat([]approvals.Item{}, items)}, "ID STATE CODE TOOL ASKED WHAT", rows)
 	case "show":
 		item, err := ledger.Get(inv.ctx, me, id)
 		if err != nil {

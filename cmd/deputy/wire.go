@@ -49,6 +49,8 @@ type app struct {
 	guard  *tools.Guard
 	login  *login.Login
 	server *server.Server
+
+	stopped chan struct{} // closed when the home is
 }
 
 // loadConfig reads the file and lays the global flags over it.
@@ -146,13 +148,31 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 		forms = forms || ch == "client"
 	}
 	a.server = server.New(server.Config{Guard: a.guard, Sealer: box, Version: version, Forms: forms, Log: log})
+	a.stopped = make(chan struct{})
+	go a.sweep()
 	// What people had approved when the last process ended is sent now, or has
 	// expired.
 	return a, a.ledger.Resume()
 }
 
+// sweep forgets, now and then, what has had its time.
+func (a *app) sweep() {
+	for tick := time.NewTicker(10 * time.Minute); ; {
+		select {
+		case <-tick.C:
+			if err := errors.Join(a.ledger.Sweep(), a.login.Sweep(), a.vault.Sweep()); err != nil {
+				a.log.Warn("sweep", "cause", err)
+			}
+		case <-a.stopped:
+			tick.Stop()
+			return
+		}
+	}
+}
+
 // close waits for sends under way, then closes the store.
 func (a *app) close() error {
+	close(a.stopped)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	a.guard.Shutdown(ctx)

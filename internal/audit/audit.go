@@ -135,8 +135,8 @@ func Verify(tx store.Tx) (uint64, error) {
 	return h.Seq, nil
 }
 
-// seqKey is the sequence number as eight ordered hex-free bytes would be, but
-// printable: a key part may not contain a zero byte.
+// seqKey orders lines as numbers do. It is hexadecimal because a part of a key
+// may not contain a zero byte.
 func seqKey(seq uint64) string {
 	return hex.EncodeToString(binary.BigEndian.AppendUint64(nil, seq))
 }

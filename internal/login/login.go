@@ -87,6 +87,14 @@ func (l *Login) issue(t store.Table[credential], prefix string, c credential, li
 	return text, l.Store.Update(func(tx store.Tx) error { return t.Put(tx, c, hashed(text)) })
 }
 
+// Sweep forgets credentials whose time is over.
+func (l *Login) Sweep() error {
+	over := func(c credential) bool { return time.Now().After(c.Expires) }
+	return l.Store.Update(func(tx store.Tx) error {
+		return errors.Join(bearers.DeleteIf(tx, over), sessions.DeleteIf(tx, over), codes.DeleteIf(tx, over))
+	})
+}
+
 func hashed(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])

@@ -76,6 +76,25 @@ func (t Table[T]) All(tx Tx, fn func(row T) error, parts ...string) error {
 	})
 }
 
+// DeleteIf removes every row for which gone returns true. A row that no longer
+// opens or parses is left alone.
+func (t Table[T]) DeleteIf(tx Tx, gone func(row T) bool) error {
+	var keys [][]byte
+	from, to := Prefix([]byte(t.Name + "\x00"))
+	err := tx.Scan(from, to, func(key, data []byte) error {
+		if row, err := t.decode(key, data); err == nil && gone(row) {
+			keys = append(keys, append([]byte(nil), key...))
+		}
+		return nil
+	})
+	for _, key := range keys {
+		if err == nil {
+			err = tx.Delete(key)
+		}
+	}
+	return err
+}
+
 func (t Table[T]) decode(key, data []byte) (row T, err error) {
 	if t.Sealer != nil {
 		if data, err = t.Open(key, data); err != nil {

@@ -232,6 +232,18 @@ func table(t *testing.T, s store.Store) {
 		}
 		return err
 	}))
+	must(t, s.Update(func(tx store.Tx) error {
+		if err := tab.DeleteIf(tx, func(r row) bool { return r.A != "2" }); err != nil {
+			return err
+		}
+		_, gone := tab.Get(tx, "u", "1")
+		_, kept := tab.Get(tx, "u", "2")
+		_, others := other.Get(tx, "u", "1")
+		if !errors.Is(gone, store.ErrNotFound) || kept != nil || others != nil {
+			t.Errorf("after DeleteIf: %v, %v, %v", gone, kept, others)
+		}
+		return nil
+	}))
 }
 
 func put(t *testing.T, s store.Store, k, v string) {
