@@ -220,11 +220,12 @@ func approvalsCommand(inv *invocation) error {
 		}
 		return inv.show(item)
 	case "approve", "deny":
-		item, err := ledger.Decide(inv.ctx, id, me, approvals.Decision{Approve: verb == "approve", Channel: "cli", Reason: inv.reason})
+		_, err := ledger.Decide(inv.ctx, id, me, approvals.Decision{Approve: verb == "approve", Channel: "cli", Reason: inv.reason})
 		if err != nil {
 			return sayApproval(id, err)
 		}
-		if item, err = ledger.Wait(inv.ctx, me, id); err != nil {
+		item, err := ledger.Wait(inv.ctx, me, id)
+		if err != nil {
 			return err
 		}
 		return inv.show(item)

@@ -266,8 +266,10 @@ func TestCanaries(t *testing.T) { // T39
 		t.Fatal(err)
 	}
 	seen.Write(db)
-	if i := strings.Index(seen.String(), "canary"); i >= 0 {
-		t.Errorf("a token is visible: …%q…", seen.String()[max(0, i-80):i+40])
+	// The fakes' tokens look like the providers' own and say canary.
+	token := regexp.MustCompile(`(ya29\.|1//|xox[a-z.-]*|gh[a-z]_)canary`)
+	if at := token.FindStringIndex(seen.String()); at != nil {
+		t.Errorf("a token is visible: …%q…", seen.String()[max(0, at[0]-80):at[1]+20])
 	}
 	if len(db) < 10_000 || !strings.Contains(seen.String(), "U0ANNA0001") {
 		t.Error("the look-around saw nothing")

@@ -321,11 +321,11 @@ async function door() {
     headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', ...auth },
   });
   for (const [name, auth] of [['no bearer', {}], ['a wrong bearer', { authorization: 'Bearer wrong' }], ['a bearer cut short', { authorization: `Bearer ${flags.bearer.slice(0, -2)}` }]]) {
-    await check(`${name} is 401 and says where to sign in`, async () => {
+    await check(`${name} is 401 with a challenge that says what to send`, async () => {
       const r = await knock(auth);
       heard.push(await r.text());
       same('status', r.status, 401);
-      must(/resource_metadata=/.test(r.headers.get('www-authenticate') ?? ''), 'WWW-Authenticate', r.headers.get('www-authenticate'));
+      must(/^Bearer .*error="invalid_token"/.test(r.headers.get('www-authenticate') ?? '') && /bearer/.test(heard.at(-1)), 'WWW-Authenticate', r.headers.get('www-authenticate'));
     });
   }
 }

@@ -11,7 +11,7 @@ import (
 	"deputy/vault"
 )
 
-const mail = "/gmail/v1/users/me"
+const me = "/gmail/v1/users/me"
 
 // fault sorts an answer that is not a success. Google says the same thing with
 // a status and, for a 403, with a reason.
@@ -108,7 +108,7 @@ func readLabels(ctx context.Context, a *tools.Account) (labels, error) {
 	var answer struct {
 		Labels []struct{ ID, Name string }
 	}
-	if err := a.Get(ctx, mail+"/labels", &answer); err != nil {
+	if err := a.Get(ctx, me+"/labels", &answer); err != nil {
 		return nil, err
 	}
 	out := labels{}
@@ -139,13 +139,13 @@ var shownHeaders = []string{"From", "Reply-To", "To", "Cc", "Bcc", "Subject", "M
 // snippets, metadata the headers too, full everything but attachments.
 func readThread(ctx context.Context, a *tools.Account, id, format string) (wireThread, error) {
 	var t wireThread
-	err := a.Get(ctx, formatted(tools.Path(mail+"/threads/{}", id), format), &t)
+	err := a.Get(ctx, formatted(tools.Path(me+"/threads/{}", id), format), &t)
 	return t, err
 }
 
 func readMessage(ctx context.Context, a *tools.Account, id string) (wireMessage, error) {
 	var m wireMessage
-	err := a.Get(ctx, formatted(tools.Path(mail+"/messages/{}", id), "metadata"), &m)
+	err := a.Get(ctx, formatted(tools.Path(me+"/messages/{}", id), "metadata"), &m)
 	return m, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
 )
 
@@ -87,12 +88,12 @@ func inUTF8(data []byte, charset string) string {
 	}
 	// The index knows the names that mail uses and takes Latin 1 for Windows
 	// 1252, as every mail program does.
-	if enc, err := htmlindex.Get(charset); err == nil {
+	if enc, err := htmlindex.Get(charset); err == nil && enc != encoding.Replacement {
 		if out, err := enc.NewDecoder().Bytes(data); err == nil {
 			data = out
 		}
 	}
-	return strings.ToValidUTF8(string(data), "\uFFFD")
+	return strings.TrimPrefix(strings.ToValidUTF8(string(data), "\uFFFD"), "\uFEFF")
 }
 
 // cut keeps at most max bytes, whole characters only.

@@ -18,7 +18,7 @@ func htmlText(source string) string {
 	source, _ = cut(source, maxHTML)
 	root, err := html.Parse(strings.NewReader(source))
 	if err != nil {
-		return ""
+		return "" // nested without end, which no mail program shows either
 	}
 	var t htmlReader
 	t.node(root)
@@ -31,7 +31,6 @@ type htmlReader struct {
 	space bool // a space is due before the next word
 	lines int  // so many line breaks are due before it
 	pre   int
-	list  []int // numbers of the open lists, 0 for bullets
 }
 
 func (t *htmlReader) node(n *html.Node) {
@@ -53,7 +52,7 @@ func (t *htmlReader) node(n *html.Node) {
 		t.b.WriteString("\n")
 		t.space = false
 	case atom.Img:
-		if alt := attr(n, "alt"); strings.TrimSpace(alt) != "" {
+		if alt := attr(n.Attr, "alt"); strings.TrimSpace(alt) != "" {
 			t.text("[" + alt + "]")
 		}
 	case atom.Td, atom.Th:
@@ -61,22 +60,15 @@ func (t *htmlReader) node(n *html.Node) {
 	case atom.Pre:
 		t.pre++
 		defer func() { t.pre-- }()
-	case atom.Ul:
-		t.list = append(t.list, 0)
-		defer func() { t.list = t.list[:len(t.list)-1] }()
-	case atom.Ol:
-		t.list = append(t.list, 1)
-		defer func() { t.list = t.list[:len(t.list)-1] }()
 	case atom.Li:
 		t.text("- ")
-		t.space = true
 	}
 	start := t.b.Len()
 	for c := n.FirstChild; c != nil; c = c.NextSibling {
 		t.node(c)
 	}
 	if n.DataAtom == atom.A {
-		t.target(attr(n, "href"), t.b.String()[start:])
+		t.target(attr(n.Attr, "href"), t.b.String()[start:])
 	}
 	t.lineBreak(gap)
 }
@@ -127,25 +119,30 @@ func (t *htmlReader) due() {
 
 // target shows where a link leads, unless its text already says just that.
 func (t *htmlReader) target(href, label string) {
-	href = strings.TrimSpace(href)
-	scheme, _, ok := strings.Cut(href, ":")
-	if !ok || !shownScheme[strings.ToLower(scheme)] {
+	href, label = strings.TrimSpace(href), strings.TrimSpace(label)
+	if label == href {
 		return
 	}
-	if bare(strings.TrimSpace(label)) == bare(href) {
-		return
+	for _, prefix := range linkPrefixes {
+		if rest, ok := cutPrefixFold(href, prefix); ok {
+			if label != strings.TrimSuffix(rest, "/") {
+				t.space = true
+				t.text("(" + href + ")")
+			}
+			return
+		}
 	}
-	t.space = true
-	t.text("(" + href + ")")
 }
 
-var shownScheme = map[string]bool{"http": true, "https": true, "mailto": true, "tel": true}
+// linkPrefixes begin the links that mean something to a reader; others lead
+// nowhere from a mail.
+var linkPrefixes = []string{"https://", "http://", "mailto:", "tel:"}
 
-func bare(url string) string {
-	for _, prefix := range []string{"https://", "http://", "mailto:", "tel:"} {
-		url = strings.TrimPrefix(url, prefix)
+func cutPrefixFold(s, prefix string) (rest string, ok bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return "", false
 	}
-	return strings.TrimSuffix(url, "/")
+	return s[len(prefix):], true
 }
 
 // unseen reports whether a reader of the mail would not see an element.
@@ -168,8 +165,8 @@ func unseen(n *html.Node) bool {
 var hidingStyle = regexp.MustCompile(`display\s*:\s*none|visibility\s*:\s*(hidden|collapse)|mso-hide\s*:\s*all|` +
 	`(font-size|max-height|opacity)\s*:\s*0*(\.0+)?(px|pt|em|rem|%)?\s*(!important\s*)?(;|$)`)
 
-func attr(n *html.Node, key string) string {
-	for _, a := range n.Attr {
+func attr(attrs []html.Attribute, key string) string {
+	for _, a := range attrs {
 		if a.Key == key {
 			return a.Val
 		}

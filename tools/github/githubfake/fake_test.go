@@ -249,7 +249,7 @@ func TestSameWorldEveryTime(t *testing.T) {
 		}
 		return strings.ReplaceAll(b.String(), s.url, "")
 	}
-	if read() != read() {
+	if first, second := read(), read(); first != second {
 		t.Error("two worlds differ")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"mime/quotedprintable"
 	"net/http"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -313,9 +314,16 @@ func (m *message) text() string {
 	return ""
 }
 
+// markup is what a snippet leaves out of HTML.
+var markup = regexp.MustCompile(`(?s)<head>.*</head>|<[^>]*>`)
+
 // snippet is the beginning of the text, entity-escaped as Gmail does it.
 func (m *message) snippet() string {
-	words := strings.Join(strings.Fields(m.text()), " ")
+	text := m.text()
+	if strings.HasPrefix(text, "<html>") {
+		text = html.UnescapeString(markup.ReplaceAllString(text, " "))
+	}
+	words := strings.Join(strings.Fields(text), " ")
 	if r := []rune(words); len(r) > 180 {
 		words = string(r[:180])
 	}
