@@ -33,7 +33,11 @@ func (p Preview) reveal() Preview {
 		fields[i], hidden = Field{f.Name, strings.ReplaceAll(v, "\n", "⏎")}, hidden || h
 	}
 	body, h := Reveal(p.Body)
-	notes := append([]string(nil), p.Notes...)
+	var notes []string
+	for _, n := range p.Notes {
+		v, _ := Reveal(n)
+		notes = append(notes, v)
+	}
 	if hidden || h {
 		notes = append(notes, "Invisible characters are shown as ‹U+…›.")
 	}

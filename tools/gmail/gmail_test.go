@@ -205,7 +205,7 @@ func TestSearchCost(t *testing.T) {
 	before := len(f.Calls())
 	var faults []gmailfake.Fault
 	for range 12 {
-		faults = append(faults, gmailfake.Fault{Delay: 20 * time.Millisecond})
+		faults = append(faults, gmailfake.Fault{Delay: 100 * time.Millisecond})
 	}
 	f.Inject(faults...)
 	start := time.Now()
@@ -218,7 +218,7 @@ func TestSearchCost(t *testing.T) {
 	if len(answer.Items) != 9 || len(calls) != 2+len(answer.Items) {
 		t.Errorf("%d threads took %d calls", len(answer.Items), len(calls))
 	}
-	if took > 200*time.Millisecond {
+	if took > 900*time.Millisecond {
 		t.Errorf("took %v: the threads were read one by one", took)
 	}
 }
@@ -255,26 +255,19 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// A thread's pages belong to it.
-func TestThreadPages(t *testing.T) {
+// A rule on a thread holds for its messages, however they are asked for.
+func TestAHiddenThreadHidesItsMessages(t *testing.T) {
 	w, _, anna := connected(t)
-	var answer struct {
-		Items []Message
-		Next  string `json:"next_cursor"`
+	hide := authz.Tuple{User: "user:*", Relation: "hidden", Object: authz.NewObject("gmail_thread", gmailfake.Anna, gmailfake.LaunchThread)}
+	if err := w.Engine.Write(t.Context(), []authz.Tuple{hide}, nil); err != nil {
+		t.Fatal(err)
 	}
-	args := `{"thread_id":"` + gmailfake.LaunchThread + `","limit":2}`
-	if err := json.Unmarshal(w.Call(anna, "gmail_get_thread", args).Structured(), &answer); err != nil || len(answer.Items) != 2 {
-		t.Fatalf("%v, %d items", err, len(answer.Items))
+	got := w.Call(anna, "gmail_get_thread", `{"thread_id":"`+gmailfake.LaunchThread+`"}`)
+	if string(got.Structured()) != `{"items":[]}` {
+		t.Errorf("its messages: %s", got.Structured())
 	}
-	next := answer.Next
-	rest, _ := json.Marshal(map[string]any{"thread_id": gmailfake.LaunchThread, "cursor": next})
-	answer.Items, answer.Next = nil, ""
-	if err := json.Unmarshal(w.Call(anna, "gmail_get_thread", string(rest)).Structured(), &answer); err != nil || len(answer.Items) != 1 || answer.Next != "" {
-		t.Errorf("%v, %d items, next %q", err, len(answer.Items), answer.Next)
-	}
-	other, _ := json.Marshal(map[string]any{"thread_id": gmailfake.OfferThread, "cursor": next})
-	if r, ok := w.Call(anna, "gmail_get_thread", string(other)).(tools.Refusal); !ok || r.Field != "cursor" {
-		t.Errorf("another thread's cursor: %+v", r)
+	if r, ok := w.Call(anna, "gmail_reply", `{"message_id":"`+gmailfake.LaunchThread+`","body":"x"}`).(tools.Refusal); !ok || r.Kind != "not_found" {
+		t.Errorf("a reply: %+v", r)
 	}
 }
 

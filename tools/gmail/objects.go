@@ -84,6 +84,7 @@ func (d Draft) Facts(account authz.Object) authz.Facts { return d.facts(account,
 // whether the account's user wrote every word.
 type place struct {
 	mailbox string
+	thread  string   // the thread a message is part of
 	labels  []string // ids and names
 	own     bool
 }
@@ -91,6 +92,11 @@ type place struct {
 // facts places an object in its account and under its labels.
 func (p place) facts(account, object authz.Object) authz.Facts {
 	out := authz.Facts{{User: string(account), Relation: "account", Object: object}}
+	if thread := authz.NewObject("gmail_thread", p.mailbox, p.thread); object.Type() == "gmail_message" && p.thread != "" {
+		out = append(out,
+			authz.Tuple{User: string(account), Relation: "account", Object: thread},
+			authz.Tuple{User: string(thread), Relation: "thread", Object: object})
+	}
 	for _, l := range p.labels {
 		label := authz.NewObject("gmail_label", p.mailbox, l)
 		out = append(out,
@@ -123,6 +129,7 @@ func (l labels) placeOf(mailbox string, messages ...wireMessage) place {
 	}
 	for _, m := range messages {
 		p.own = p.own && m.own()
+		p.thread = m.ThreadID
 		for _, id := range m.LabelIDs {
 			add(id)
 			add(l[id])

@@ -71,7 +71,7 @@ func (l letter) preview(thread string, draft bool) approvals.Preview {
 	field("Thread", thread)
 	if l.HTML != "" {
 		field("HTML version", htmlText(l.HTML))
-		note("Most people will read the HTML version instead of the text below the fields.")
+		note("Most people will read the HTML version instead of the plain text.")
 	}
 	n := l.recipientCount()
 	if n > manyRecipients {

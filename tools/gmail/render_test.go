@@ -22,15 +22,20 @@ func FuzzRender(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(false, r.Body)
+			f.Add(false, false, r.Body)
 			r, _ = drafting(l, thread)
-			f.Add(true, r.Body)
+			f.Add(true, false, r.Body)
 		}
+		raw, _ := build(l)
+		f.Add(false, true, raw)
 	}
-	f.Fuzz(func(t *testing.T, draft bool, body []byte) {
+	f.Fuzz(func(t *testing.T, draft, raw bool, body []byte) {
+		if raw { // the mail itself, so that what is in it gets its turn
+			body = request("", wireLetter{Raw: base64.RawURLEncoding.EncodeToString(body)}).Body
+		}
 		r := approvals.Request{Method: "POST", Path: sendPath, ContentType: jsonType, Body: body}
 		write := sending
-		if draft {
+		if draft && !raw {
 			r.Path, write = draftPath, drafting
 		}
 		p, err := render("anna@example.com", r)

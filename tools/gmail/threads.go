@@ -2,10 +2,10 @@ package gmail
 
 import (
 	"context"
+	"fmt"
 	"html"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"deputy/tools"
@@ -29,11 +29,22 @@ var searchThreads = tools.Read(tools.Spec{
 	Effect: tools.Reads,
 }, findThreads)
 
-// parallelThreads bounds how many threads of a page are read at a time.
-const parallelThreads = 8
+const (
+	parallelThreads = 8 // so many threads of a page are read at a time
+
+	// A search is part of a URL, which servers do not take at any length.
+	maxQuery        = 2000
+	maxSearchLabels = 20
+)
 
 func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.Found[Thread], error) {
 	var none tools.Found[Thread]
+	if len(in.Query) > maxQuery {
+		return none, tools.BadInput("query", fmt.Sprintf("is longer than %d bytes", maxQuery))
+	}
+	if len(in.LabelIDs) > maxSearchLabels {
+		return none, tools.BadInput("label_ids", fmt.Sprintf("are more than %d", maxSearchLabels))
+	}
 	known, err := readLabels(ctx, a)
 	if err != nil {
 		return none, err
@@ -113,7 +124,7 @@ type threadInput struct {
 	ThreadID string `json:"thread_id" audit:"plain"`
 	Detail   string `json:"detail,omitempty" jsonschema:"Default full." enum:"metadata,snippet,full" audit:"plain"`
 	MaxBytes int    `json:"max_bytes,omitempty" jsonschema:"Most text of each body; default 20000." min:"500" max:"200000" audit:"plain"`
-	tools.Page
+	Cursor   string `json:"cursor,omitempty" jsonschema:"next_cursor of the last answer." audit:"plain"`
 }
 
 var getThread = tools.Read(tools.Spec{
@@ -128,14 +139,6 @@ func messagesOfThread(ctx context.Context, a *tools.Account, in threadInput) (to
 	var none tools.Found[Message]
 	if err := checkID("thread_id", in.ThreadID); err != nil {
 		return none, err
-	}
-	start := 0
-	if in.Cursor != "" { // sealed by the guard: it is ours, of this thread or another
-		at, from, _ := strings.Cut(in.Cursor, " ")
-		if at != in.ThreadID {
-			return none, tools.BadInput("cursor", "it belongs to another thread; start again without it")
-		}
-		start, _ = strconv.Atoi(from)
 	}
 	format := "metadata"
 	if in.Detail == "" || in.Detail == "full" {
@@ -159,16 +162,14 @@ func messagesOfThread(ctx context.Context, a *tools.Account, in threadInput) (to
 	} else if err != nil {
 		return none, err
 	}
-	end := min(start+in.Size(100), len(t.Messages))
-	var items []Message
-	for _, m := range t.Messages[min(start, end):end] {
-		items = append(items, known.message(a.Name(), m, in))
+	// All of them: Gmail keeps a thread short. What does not fit one answer is
+	// behind the guard's own cursor, which counts only what is shown, so that
+	// no cursor tells of messages that are withheld.
+	items := make([]Message, len(t.Messages))
+	for i, m := range t.Messages {
+		items[i] = known.message(a.Name(), m, in)
 	}
-	found := tools.Items(items...)
-	if end < len(t.Messages) {
-		found = found.Next(in.ThreadID + " " + strconv.Itoa(end))
-	}
-	return found, nil
+	return tools.Items(items...), nil
 }
 
 func (l labels) message(mailbox string, m wireMessage, in threadInput) Message {
@@ -177,6 +178,7 @@ func (l labels) message(mailbox string, m wireMessage, in threadInput) Message {
 		ID: m.ID, From: show("From"), To: show("To"), Cc: show("Cc"), Bcc: show("Bcc"), Subject: show("Subject"),
 		Date: m.date(), Labels: l.names(m), place: l.placeOf(mailbox, m),
 	}
+	out.thread = in.ThreadID
 	if r := show("Reply-To"); r != out.From {
 		out.ReplyTo = r
 	}

@@ -113,8 +113,8 @@ var verbs = map[string]verb{
 			if !ok {
 				return fmt.Errorf("call: %q is not NAME=VALUE", a)
 			}
-			if value = strings.ReplaceAll(value, `\n`, "\n"); !json.Valid([]byte(value)) {
-				quoted, _ := json.Marshal(value)
+			if !json.Valid([]byte(value)) {
+				quoted, _ := json.Marshal(strings.ReplaceAll(value, `\n`, "\n"))
 				value = string(quoted)
 			}
 			in[name] = json.RawMessage(value)
