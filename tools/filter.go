@@ -55,6 +55,9 @@ func (g *Guard) filter(ctx context.Context, k *call, f found) (Outcome, error) {
 			f, hidden = found{}, 1
 		}
 	}
+	if f.failed != nil {
+		return nil, f.failed
+	}
 	skip := min(k.page.Skip, len(f.items))
 	visible, _, err := g.visible(ctx, k.caller, account, f.items)
 	if err != nil {

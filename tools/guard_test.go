@@ -341,7 +341,7 @@ func TestArgumentsAreDecodedStrictly(t *testing.T) {
 		`{"text":"x","from":"1"}`:          "from: must be a whole number",
 		`{"text":"x","from":1.5}`:          "from: must be a whole number",
 		`{"text":"x","from":1e309}`:        "from: must be a whole number",
-		`{"text":"x","from":100}`:          "from: must be from 1 to 99",
+		`{"text":"x","from":100}`:          "from: must be at most 99",
 		`{"text":"x","kind":"huge"}`:       "kind: must be one of short long",
 		`{"text":"x","text":"y"}`:          "text: is given twice",
 		`{"text":"x"} {}`:                  "something after",

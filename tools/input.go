@@ -123,8 +123,11 @@ func fits(name string, raw json.RawMessage, s *jsonschema.Schema) error {
 		if !ok || err != nil {
 			return want("a whole number")
 		}
-		if s.Minimum != nil && float64(n) < *s.Minimum || s.Maximum != nil && float64(n) > *s.Maximum {
-			return want(fmt.Sprintf("from %v to %v", *s.Minimum, *s.Maximum))
+		if s.Minimum != nil && float64(n) < *s.Minimum {
+			return want(fmt.Sprintf("at least %v", *s.Minimum))
+		}
+		if s.Maximum != nil && float64(n) > *s.Maximum {
+			return want(fmt.Sprintf("at most %v", *s.Maximum))
 		}
 	case "array":
 		if _, ok := v.([]any); !ok {

@@ -16,6 +16,7 @@ type Found[R Resource] struct {
 	items  []R
 	next   string
 	within Resource
+	failed error
 }
 
 // Items makes a Found.
@@ -36,14 +37,22 @@ func (f Found[R]) Within(parent Resource) Found[R] {
 	return f
 }
 
+// Failed hands over an error that would tell that the place exists, as a
+// provider's "forbidden" does. It is shown where the place may be seen.
+func (f Found[R]) Failed(err error) Found[R] {
+	f.failed = err
+	return f
+}
+
 type found struct {
 	items  []Resource
 	next   string
 	within Resource
+	failed error
 }
 
 func (f Found[R]) open() found {
-	out := found{next: f.next, within: f.within}
+	out := found{next: f.next, within: f.within, failed: f.failed}
 	for _, r := range f.items {
 		out.items = append(out.items, r)
 	}

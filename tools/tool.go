@@ -98,4 +98,9 @@ type Provider struct {
 	// Render reads a preview back from the bytes of a write by the named
 	// account. A request it cannot read is not asked about and not sent.
 	Render func(account string, r approvals.Request) (approvals.Preview, error)
+
+	// Spell writes an object of this provider as its tools write it, so that a
+	// rule finds it: GitHub, say, does not tell capitals apart. nil changes
+	// nothing.
+	Spell func(authz.Object) authz.Object
 }

@@ -304,6 +304,7 @@ func authzCommand(inv *invocation) error {
 		if err != nil {
 			return usage("%v", err)
 		}
+		t.Object = inv.app.guard.Catalog().Spell(t.Object)
 		return inv.relate(verb, t)
 	}
 	return usage("there is no authz %q: want check, write, delete, list or model", verb)

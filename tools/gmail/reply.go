@@ -20,13 +20,13 @@ func readOriginal(ctx context.Context, a *tools.Account, id string) (original, e
 	if err := checkID("message_id", id); err != nil {
 		return o, err
 	}
-	both, getting := errgroup.WithContext(ctx)
+	var both errgroup.Group
 	both.Go(func() (err error) {
-		o.message, err = readMessage(getting, a, id)
+		o.message, err = readMessage(ctx, a, id)
 		return err
 	})
 	both.Go(func() (err error) {
-		o.labels, err = readLabels(getting, a)
+		o.labels, err = readLabels(ctx, a)
 		return err
 	})
 	err := both.Wait()

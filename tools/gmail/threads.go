@@ -74,11 +74,11 @@ func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.F
 		format = "minimal"
 	}
 	found := make([]*Thread, len(answer.Threads))
-	each, reading := errgroup.WithContext(ctx)
+	var each errgroup.Group
 	each.SetLimit(parallelThreads)
 	for i, listed := range answer.Threads {
 		each.Go(func() error {
-			t, err := readThread(reading, a, listed.ID, format)
+			t, err := readThread(ctx, a, listed.ID, format)
 			if missing(err) {
 				return nil // deleted since it was listed
 			}
@@ -146,13 +146,13 @@ func messagesOfThread(ctx context.Context, a *tools.Account, in threadInput) (to
 	}
 	var t wireThread
 	var known labels
-	both, getting := errgroup.WithContext(ctx)
+	var both errgroup.Group
 	both.Go(func() (err error) {
-		t, err = readThread(getting, a, in.ThreadID, format)
+		t, err = readThread(ctx, a, in.ThreadID, format)
 		return err
 	})
 	both.Go(func() (err error) {
-		known, err = readLabels(getting, a)
+		known, err = readLabels(ctx, a)
 		return err
 	})
 	// A thread that does not exist is answered as one whose every message is

@@ -89,10 +89,10 @@ func messages(ctx context.Context, a *tools.Account, channel, place string, path
 		more
 	}
 	var in wireChannel
-	both, getting := errgroup.WithContext(ctx)
-	both.Go(func() error { return a.Get(getting, path.String(), &answer) })
+	var both errgroup.Group
+	both.Go(func() error { return a.Get(ctx, path.String(), &answer) })
 	both.Go(func() (err error) {
-		in, err = channelInfo(getting, a, channel)
+		in, err = channelInfo(ctx, a, channel)
 		return err
 	})
 	if err := both.Wait(); missing(err) {

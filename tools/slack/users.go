@@ -25,7 +25,7 @@ func displayNames(ctx context.Context, a *tools.Account, ids []string) map[strin
 	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
 	ids = ids[:min(len(ids), maxNames)]
 	names := make([]string, len(ids))
-	each, ctx := errgroup.WithContext(ctx)
+	var each errgroup.Group
 	each.SetLimit(parallelNames)
 	for i, id := range ids {
 		each.Go(func() error {

@@ -1,0 +1,96 @@
+// Package github lets an agent read repositories and issues on GitHub for a
+// person, and open, change and comment on issues.
+//
+//	github.go    the provider and the list of its tools
+//	issues.go    reading issues
+//	contents.go  reading files and directories
+//	change.go    opening and changing an issue; other writes have a file each
+//	render.go    reads every write back for the person who is asked
+//	notes.go     what that person should not overlook
+//	objects.go   what the tools return, as the rules know it
+//	names.go     the names and texts that GitHub takes
+//	api.go       GitHub's answers and refusals
+//
+// GitHub knows a repository under any case of its name, and under its old name
+// after a move. The rules know it by one: the name that GitHub's answer gives,
+// in lower case. A repository asked for under another name has to pass under
+// both.
+package github
+
+import (
+	"deputy/tools"
+	"deputy/vault"
+)
+
+// scopes is what every tool takes: GitHub's OAuth scopes know no reading, and
+// no issues without the code.
+var scopes = []string{"repo"}
+
+// offer is a tool with the requests it may send. What is not one of them
+// cannot be shown to a person, and so it is never sent.
+type offer struct {
+	tool  tools.Tool
+	sends []form
+}
+
+var offers = []offer{
+	{tool: listIssues},
+	{tool: issueRead},
+	{tool: getFileContents},
+	{issueWrite, []form{createForm, updateForm}},
+}
+
+// Provider is GitHub with its tools.
+func Provider() tools.Provider {
+	p := tools.Provider{
+		Provider: vault.Provider{
+			Name:  "github",
+			Title: "GitHub",
+
+			AuthURL:   "https://github.com/login/oauth/authorize",
+			TokenURL:  "https://github.com/login/oauth/access_token",
+			RevokeURL: "https://api.github.com/applications",
+			APIURL:    "https://api.github.com",
+
+			PKCE:       true,
+			ScopeParam: "scope",
+			ScopeSep:   " ",
+			Implies:    map[string][]string{"repo": {"public_repo"}},
+			Revocation: vault.RevokeGitHub,
+			RevokeNote: "GitHub ended every token that deputy's app had for this account, on this and any other installation of the app.",
+			Identity: vault.Identity{
+				Path:    "/user",
+				Subject: []string{"id"}, // a login can be given up and taken by somebody else
+				Name:    []string{"login"},
+			},
+
+			Reads: []string{
+				"GET /user",
+				"GET /repos/{owner}/{repo}",
+				"GET /repos/{owner}/{repo}/issues",
+				"GET /repos/{owner}/{repo}/issues/{number}",
+				"GET /repos/{owner}/{repo}/issues/{number}/comments",
+				"GET /repos/{owner}/{repo}/issues/{number}/labels",
+				"GET /repos/{owner}/{repo}/issues/{number}/sub_issues",
+				"GET /repos/{owner}/{repo}/contents",
+				"GET /repos/{owner}/{repo}/contents/{path...}",
+			},
+			Header: map[string]string{
+				"Accept":               "application/vnd.github+json",
+				"X-GitHub-Api-Version": "2022-11-28",
+				"User-Agent":           "deputy", // GitHub refuses requests without one
+			},
+			Fault: fault,
+		},
+		Toolset: "github",
+		Render:  render,
+		Spell:   spell,
+	}
+	for _, o := range offers {
+		p.Tools = append(p.Tools, o.tool)
+		for _, f := range o.sends {
+			p.Writes = append(p.Writes, f.pattern)
+		}
+	}
+	return p
+}
