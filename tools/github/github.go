@@ -38,6 +38,7 @@ var offers = []offer{
 	{tool: issueRead},
 	{tool: getFileContents},
 	{issueWrite, []form{createForm, updateForm}},
+	{addIssueComment, []form{commentForm}},
 }
 
 // Provider is GitHub with its tools.
