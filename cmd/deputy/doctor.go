@@ -33,7 +33,7 @@ func doctor(inv *invocation) error {
 	say := func(ok bool, what, todo string) {
 		mark := "ok  "
 		if !ok {
-			mark, failed = "TODO", true
+			mark, failed = "todo", true
 		}
 		fmt.Fprintf(inv.out, "%s  %s\n", mark, what)
 		if !ok && todo != "" {
@@ -88,7 +88,7 @@ func doctor(inv *invocation) error {
 		}
 	}
 	if failed {
-		return fmt.Errorf("doctor: some things are left to do: see TODO above")
+		return fmt.Errorf("doctor: some things are left to do: see todo above")
 	}
 	return nil
 }
