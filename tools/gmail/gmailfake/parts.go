@@ -147,4 +147,3 @@ func (m *message) snippet() string {
 	}
 	return html.EscapeString(words)
 }
-
