@@ -40,7 +40,7 @@ var line = map[string][]string{
 	"tools/gmail/gmailfake":    {},
 	"tools/slack/slackfake":    {},
 	"tools/github/githubfake":  {},
-	"internal/server/fixture":  {"internal/server"},
+	"internal/server/fixture":  {"internal/server", "internal/store"},
 	"internal/thirdparty/gate": {},
 	"internal/house":           {},
 }
