@@ -1,11 +1,11 @@
 #!/bin/sh
 # The whole third-party round: the emulated providers, three strict gates, a
-# built deputy, the official MCP clients of both eras, and the official
-# conformance suite.
+# built deputy, the official MCP clients of both eras, the official conformance
+# suite, and deputy's pages in Chromium.
 #
-#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|conformance]
+#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|conformance|pages]
 #
-# Needs Go, Node 20 or newer with npm, and the packages (installed on the first
+# Needs Go, Node 20 or newer with npm, Chromium, and the packages (installed on the first
 # run). Everything listens on 127.0.0.1, on free ports, and ends with the
 # script. Logs stay in internal/thirdparty/out.
 #
@@ -17,7 +17,7 @@ set -eu
 usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 part=${2:-all}
-case $part in all | drive | conformance) ;; *) usage ;; esac
+case $part in all | drive | conformance | pages) ;; *) usage ;; esac
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH= cd -- "$here/../.." && pwd)
@@ -214,7 +214,17 @@ conform() {
 	suite fixture-suite-2025-11-25 "$fixture" --suite all --spec-version 2025-11-25
 }
 
+pages() {
+	chromium=${CHROMIUM:-$(command -v chromium || :)}
+	[ -n "$chromium" ] || fail "Chromium is not installed (or set CHROMIUM)"
+	echo "== deputy's pages in Chromium"
+	mkdir -p "$out/pages"
+	"$node" "$here/pages.mjs" --deputy "$deputy" --chromium "$chromium" --shots "$out/pages" 2>&1 | tee "$out/pages.txt"
+	tail -n 1 "$out/pages.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+}
+
 case $part in all | drive) drive && itself ;; esac
 case $part in all | conformance) conform ;; esac
+case $part in all | pages) pages ;; esac
 [ "$failures" -eq 0 ] || fail "$failures parts failed; see internal/thirdparty/out"
 echo "run.sh: all parts passed"
