@@ -93,7 +93,7 @@ func wellFormed(s string, isUser bool) bool {
 	} else if id == "*" {
 		return false
 	}
-	return ok && typ != "" && id != "" && !strings.ContainsAny(typ, " #*@") && !strings.ContainsAny(id, " \t\r\n:#") && len(s) <= 512
+	return ok && typ != "" && id != "" && !strings.ContainsAny(typ, " #*@") && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ':' || r == '#' }) && len(s) <= 512
 }
 
 // splitUser takes "group:eng#member" apart; relation is empty for an object.

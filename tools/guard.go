@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -72,7 +74,16 @@ func (g *Guard) Call(ctx context.Context, c authz.Caller, name string, args json
 	return g.close(k, out) // 10
 }
 
-func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (Outcome, error) {
+// caught turns a panic into an error: what it says may hold what a provider
+// said, so it goes to the operator and to nobody else.
+func caught(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("tools: panic: %v\n%s", p, debug.Stack())
+	}
+}
+
+func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (_ Outcome, err error) {
+	defer caught(&err)
 	if err := g.admit(ctx, k); err != nil { // 2
 		return nil, err
 	}

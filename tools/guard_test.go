@@ -363,6 +363,30 @@ func TestArgumentsAreDecodedStrictly(t *testing.T) {
 	}
 }
 
+// TestAPanicSaysNothing: whatever breaks, the agent reads a constant.
+func TestAPanicSaysNothing(t *testing.T) {
+	p := notesProvider()
+	p.Tools = append(p.Tools, tools.Read(tools.Spec{Name: "github_notes_break", Title: "Break", Doc: "Breaks.", Scopes: []string{"notes"}},
+		func(context.Context, *tools.Account, struct{}) (tools.Found[note], error) { panic("a secret text") }))
+	w := toolstest.New(t, p, toolstest.Fake{Handler: &notebook{}, Tokens: func() []string { return nil }})
+	anna := w.Caller("anna", "claude")
+	if _, err := w.Connect(anna); err != nil {
+		t.Fatal(err)
+	}
+	r := refused(t, w.Call(anna, "github_notes_break", `{}`), "internal")
+	if strings.Contains(tools.Text(r)+string(r.Structured()), "secret") || !strings.Contains(w.Log.String(), "a secret text") {
+		t.Errorf("the agent reads %s, the operator %s", tools.Text(r), w.Log)
+	}
+}
+
+func TestStrangeKeysAreOnlyKeys(t *testing.T) {
+	n := &notebook{}
+	w, anna := world(t, n)
+	pending(t, w.Call(anna, "github_notes_add", `{"text":"x","idempotency_key":"\u0000\u0001"}`))
+	refused(t, w.Call(anna, "github_notes_add", `{"text":"x","idempotency_key":"`+strings.Repeat("k", 201)+`"}`), "bad_input")
+	refused(t, w.Call(anna, "approval_status", `{"approval_id":"\u0000"}`), "not_found")
+}
+
 func TestCursorsAreSealedAndBound(t *testing.T) { // T27
 	w, anna := world(t, &notebook{notes: []note{{1, "a"}}})
 	next := func(o tools.Outcome) string {

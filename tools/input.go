@@ -16,6 +16,9 @@ import (
 // maxArguments bounds one call's arguments.
 const maxArguments = 1 << 20
 
+// maxKey bounds an idempotency key.
+const maxKey = 200
+
 // InputError says which argument is wrong and why. Its text is for the model.
 type InputError struct{ Field, Why string }
 
@@ -39,6 +42,9 @@ func (in input) check(raw json.RawMessage) (map[string]json.RawMessage, error) {
 	args, err := members(raw)
 	if err != nil {
 		return nil, err
+	}
+	if key := text(args["idempotency_key"]); len(key) > maxKey {
+		return nil, &InputError{"idempotency_key", fmt.Sprintf("is longer than %d bytes", maxKey)}
 	}
 	for name, value := range args {
 		s := in.schema.Properties[name]

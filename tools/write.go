@@ -148,7 +148,8 @@ func abandonReason(err error, r Refusal) string {
 
 // execute asks everything again that may have changed between the question and
 // the yes, then sends the stored bytes against the permit.
-func (g *Guard) execute(ctx context.Context, id string) ([]byte, error) {
+func (g *Guard) execute(ctx context.Context, id string) (_ []byte, err error) {
+	defer caught(&err)
 	permit, action, err := g.c.Ledger.Redeem(ctx, id)
 	if err != nil {
 		return nil, err

@@ -78,7 +78,7 @@ type invocation struct {
 func commands() []command {
 	return []command{
 		{name: "demo", args: "[--stdio] [--listen ADDR]", does: "try everything in a sandbox with a throw-away home", start: demo, flags: demoFlagSet},
-		{name: "stdio", does: "serve MCP over stdin and stdout", start: serveStdio},
+		{name: "stdio", args: "[--no-daemon]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
 		{name: "serve", args: "[--listen ADDR]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
 		{name: "connect", args: "PROVIDER [--for TOOL,…]", does: "connect an account in the browser", run: connect, flags: connectFlagSet},
 		{name: "accounts", does: "list connected accounts", run: accounts},

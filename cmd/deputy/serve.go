@@ -55,6 +55,12 @@ func serve(inv *invocation) error {
 	return errors.Join(h.stop(), a.close())
 }
 
+// stdioFlagSet takes --no-daemon, which says what stdio does anyway as long as
+// there is no daemon to attach to: it opens the home itself.
+func stdioFlagSet(f *flag.FlagSet, _ *invocation) {
+	f.Bool("no-daemon", true, "open the home in this process")
+}
+
 // serveStdio is one client's server. It listens too, for the approval page and
 // the providers' way back.
 func serveStdio(inv *invocation) error {

@@ -50,12 +50,15 @@ type Tools struct {
 
 // Authz chooses the model.
 type Authz struct {
-	Model string `yaml:"model" doc:"builtin, or the path of an OpenFGA model (DSL, schema 1.1)"`
+	Model   string `yaml:"model" doc:"builtin, or the path of an OpenFGA model (DSL, schema 1.1)"`
+	Backend string `yaml:"backend" doc:"embedded: decided in this process"`
 }
 
 // Approvals says when and where a person is asked.
 type Approvals struct {
 	Defaults Defaults      `yaml:"defaults" doc:"allow, ask or ask+stepup, by what a tool does; never less than the tool's own floor"`
+	Rules    []string      `yaml:"rules" doc:"none yet"`
+	Presence string        `yaml:"presence" doc:"stepup: ask+stepup takes a sign-in of the last five minutes"`
 	Channels []string      `yaml:"channels" doc:"where decisions are taken: client (elicitation), page, cli"`
 	Expires  time.Duration `yaml:"expires" doc:"an unanswered request is a no after this long; 1m to 168h"`
 }
@@ -81,9 +84,9 @@ func Default() Config {
 		Home: filepath.Join(data, "deputy"), Store: "bolt", Key: "keyring:deputy",
 		Listen: "127.0.0.1:8787", PublicURL: "http://localhost:8787",
 		Tools: Tools{Toolsets: []string{"gmail", "slack", "github"}},
-		Authz: Authz{Model: "builtin"},
+		Authz: Authz{Model: "builtin", Backend: "embedded"},
 		Approvals: Approvals{
-			Defaults: Defaults{"allow", "ask", "ask+stepup"},
+			Defaults: Defaults{"allow", "ask", "ask+stepup"}, Rules: []string{}, Presence: "stepup",
 			Channels: []string{"client", "page"}, Expires: 15 * time.Minute,
 		},
 	}
@@ -166,6 +169,15 @@ func (c *Config) check() error {
 	}
 	if c.Store != "bolt" {
 		return fmt.Errorf("store: %q: want bolt", c.Store)
+	}
+	if c.Authz.Backend != "embedded" {
+		return fmt.Errorf("authz.backend: %q: want embedded, the only one there is yet", c.Authz.Backend)
+	}
+	if len(c.Approvals.Rules) > 0 {
+		return errors.New("approvals.rules: there are no rules yet: leave it empty")
+	}
+	if c.Approvals.Presence != "stepup" {
+		return fmt.Errorf("approvals.presence: %q: want stepup, the only one there is yet", c.Approvals.Presence)
 	}
 	if c.Home == "" || c.Listen == "" || c.Authz.Model == "" {
 		return errors.New("home, listen and authz.model cannot be empty")

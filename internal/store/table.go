@@ -21,15 +21,17 @@ type Table[T any] struct {
 }
 
 // Key joins parts into one key of this table. Parts are separated by a zero
-// byte, which no part may contain, so that no two lists of parts collide.
+// byte, and escaped, since some come from outside: no two lists of parts have
+// one key.
 func (t Table[T]) Key(parts ...string) []byte {
+	key := t.Name
 	for _, p := range parts {
-		if strings.ContainsRune(p, 0) {
-			panic(fmt.Sprintf("store: zero byte in a key of table %q", t.Name))
-		}
+		key += "\x00" + escape.Replace(p)
 	}
-	return []byte(t.Name + "\x00" + strings.Join(parts, "\x00"))
+	return []byte(key)
 }
+
+var escape = strings.NewReplacer("\x01", "\x01\x01", "\x00", "\x01\x02")
 
 // Get reads one row, or ErrNotFound.
 func (t Table[T]) Get(tx Tx, parts ...string) (T, error) {
@@ -62,11 +64,7 @@ func (t Table[T]) Delete(tx Tx, parts ...string) error { return tx.Delete(t.Key(
 
 // All calls fn for every row whose key begins with the given parts, in order.
 func (t Table[T]) All(tx Tx, fn func(row T) error, parts ...string) error {
-	prefix := t.Name + "\x00"
-	for _, p := range parts {
-		prefix += p + "\x00"
-	}
-	from, to := Prefix([]byte(prefix))
+	from, to := Prefix(append(t.Key(parts...), 0))
 	return tx.Scan(from, to, func(key, data []byte) error {
 		row, err := t.decode(key, data)
 		if err != nil {

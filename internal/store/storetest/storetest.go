@@ -232,6 +232,14 @@ func table(t *testing.T, s store.Store) {
 		}
 		return err
 	}))
+	seen := map[string]bool{}
+	for _, parts := range [][]string{{"a", "b"}, {"a\x00b"}, {"a\x01b"}, {"a\x01\x02b"}, {"a\x01", "b"}, {"a", "\x01b"}, {"ab"}, {"a", "", "b"}} {
+		key := string(tab.Key(parts...))
+		if seen[key] {
+			t.Errorf("%q has the key of another", parts)
+		}
+		seen[key] = true
+	}
 	must(t, s.Update(func(tx store.Tx) error {
 		if err := tab.DeleteIf(tx, func(r row) bool { return r.A != "2" }); err != nil {
 			return err
