@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,7 +61,7 @@ type Item struct {
 // Summary is one line of the preview, to tell requests apart in a list.
 func (i Item) Summary() string {
 	var parts []string
-	for _, f := range i.Preview.Fields {
+	for _, f := range slices.Concat(i.Preview.Seen, i.Preview.Fields) {
 		parts = append(parts, f.Value)
 	}
 	text := []rune(strings.Join(strings.Fields(strings.Join(append(parts, i.Preview.Body), " ")), " "))

@@ -9,12 +9,17 @@ import (
 )
 
 // Preview is what a person reads before deciding. A provider's Render builds
-// it from the request's bytes alone.
+// it from the request's bytes alone, all but Seen.
 type Preview struct {
 	Fields  []Field        `json:"fields,omitempty"`
 	Body    string         `json:"body,omitempty"`
 	Notes   []string       `json:"notes,omitempty"`   // what the person should not overlook
 	Changes []authz.Object `json:"changes,omitempty"` // what the write touches, for authz
+
+	// Seen is what the provider said about ids in the bytes when the question
+	// was asked: names, which may be others by the time of the yes. It is shown
+	// apart.
+	Seen []Field `json:"seen,omitempty"`
 }
 
 // Field is one named line of a preview.
@@ -26,12 +31,15 @@ type Field struct {
 // reveal returns p with everything invisible escaped, and a note if there was
 // any.
 func (p Preview) reveal() Preview {
-	fields := make([]Field, len(p.Fields))
 	hidden := false
-	for i, f := range p.Fields {
-		v, h := Reveal(f.Value)
-		fields[i], hidden = Field{f.Name, strings.ReplaceAll(v, "\n", "⏎")}, hidden || h
+	reveal := func(in []Field) (out []Field) {
+		for _, f := range in {
+			v, h := Reveal(f.Value)
+			out, hidden = append(out, Field{f.Name, strings.ReplaceAll(v, "\n", "⏎")}), hidden || h
+		}
+		return out
 	}
+	fields, seen := reveal(p.Fields), reveal(p.Seen)
 	body, h := Reveal(p.Body)
 	var notes []string
 	for _, n := range p.Notes {
@@ -41,7 +49,7 @@ func (p Preview) reveal() Preview {
 	if hidden || h {
 		notes = append(notes, "Invisible characters are shown as ‹U+…›.")
 	}
-	return Preview{Fields: fields, Body: body, Notes: notes, Changes: p.Changes}
+	return Preview{Fields: fields, Body: body, Notes: notes, Changes: p.Changes, Seen: seen}
 }
 
 // Text is the preview as lines: fields, a blank line, the body.
@@ -49,6 +57,9 @@ func (p Preview) Text() string {
 	var b strings.Builder
 	for _, f := range p.Fields {
 		fmt.Fprintf(&b, "%s: %s\n", f.Name, f.Value)
+	}
+	for _, f := range p.Seen {
+		fmt.Fprintf(&b, "(%s when asked: %s)\n", f.Name, f.Value)
 	}
 	if p.Body != "" {
 		fmt.Fprintf(&b, "\n%s", p.Body)

@@ -53,7 +53,7 @@ func Write[In any, R Resource](s Spec, plan func(context.Context, *Account, In) 
 			return planned{}, err
 		}
 		p, err := plan(ctx, a, in)
-		return planned{p.Request, p.Uses}, err
+		return planned{p.Request, p.Uses, p.Seen}, err
 	}
 	t.decode = func(account string, answer []byte) (Resource, error) { return decode(account, answer) }
 	return t
@@ -82,11 +82,16 @@ type Plan[R Resource] struct {
 	// Uses are checked like results before anybody is asked: a reply to a mail
 	// the agent may not see is a reply to a mail that does not exist.
 	Uses []Resource
+
+	// Seen are names that the provider gave for ids in the request: a person
+	// who reads "C0LAUNCH01" wants to know that it is #launch.
+	Seen []approvals.Field
 }
 
 type planned struct {
 	request approvals.Request
 	uses    []Resource
+	seen    []approvals.Field
 }
 
 // Provider is one provider's tools with what they need of the vault.

@@ -32,6 +32,7 @@ func (g *Guard) ask(ctx context.Context, k *call, p planned, read bool) (approva
 	if err != nil {
 		return approvals.Item{}, fmt.Errorf("tools: %s planned a request that cannot be shown: %w", k.tool.spec.Name, err)
 	}
+	preview.Seen = p.seen
 	action := approvals.Action{
 		Caller: k.caller, Provider: provider.Name, Account: k.lease.Account().ID, Tool: k.tool.spec.Name,
 		Key: text(k.args["idempotency_key"]), Request: p.request, PolicyVersion: g.version(),

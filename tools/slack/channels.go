@@ -100,3 +100,18 @@ func channelInfo(ctx context.Context, a *tools.Account, id string) (wireChannel,
 	err := a.Get(ctx, tools.Path("/conversations.info").With("channel", id).String(), &answer)
 	return answer.Channel, err
 }
+
+// describe names a channel for the person who is asked.
+func (c Channel) describe() string {
+	name := "a direct message"
+	if c.Name != "" {
+		name = "#" + c.Name
+	}
+	if c.Private {
+		name += ", private"
+	}
+	if c.External {
+		name += ", shared with another organisation"
+	}
+	return name
+}

@@ -73,7 +73,9 @@ func planSend(ctx context.Context, a *tools.Account, in sendInput) (plan tools.P
 		return plan, tools.NotFound()
 	}
 	team, _ := whose(a.Name())
-	plan.Uses = []tools.Resource{channelOf(team, where)}
+	channel := channelOf(team, where)
+	plan.Uses = []tools.Resource{channel}
+	plan.Seen = []approvals.Field{{Name: "Channel", Value: channel.describe()}}
 	plan.Request = in.request()
 	return plan, nil
 }
