@@ -8,8 +8,10 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -195,4 +197,62 @@ func parse(t *testing.T, path string) *ast.File {
 		t.Fatal(err)
 	}
 	return f
+}
+
+var (
+	promised = regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z]+|[a-z_]+\\.txtar)`")
+	defined  = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z]+)\(`)
+)
+
+// TestPromisesNameTheirTests: every test that docs/threat-model.md names is
+// there, and every line of its table names one.
+func TestPromisesNameTheirTests(t *testing.T) {
+	model, err := os.ReadFile("../../docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := map[string]bool{}
+	err = filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "node_modules" {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) == ".txtar" {
+			there[d.Name()] = true
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			src, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			for _, m := range defined.FindAllStringSubmatch(string(src), -1) {
+				there[m[1]] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(model)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| **") || strings.HasPrefix(line, "| ---") || strings.HasPrefix(line, "| promise") {
+			continue
+		}
+		rows++
+		names := promised.FindAllStringSubmatch(line, -1)
+		if len(names) == 0 && !strings.Contains(line, "stories") {
+			t.Errorf("no test holds: %s", line)
+		}
+		for _, m := range names {
+			if !there[m[1]] {
+				t.Errorf("there is no %s, which holds: %s", m[1], line)
+			}
+		}
+	}
+	if rows < 25 {
+		t.Errorf("only %d promises were read", rows)
+	}
 }
