@@ -209,9 +209,13 @@ func (b *bank) lease() *vault.Lease {
 
 func (b *bank) permit(body string) (approvals.Permit, approvals.Action) {
 	b.t.Helper()
+	return b.permitFor(approvals.Request{Method: "POST", Path: "/things", Body: []byte(body)})
+}
+
+func (b *bank) permitFor(r approvals.Request) (approvals.Permit, approvals.Action) {
+	b.t.Helper()
 	i, err := b.ledger.Ask(ctx, approvals.Action{
-		Caller: b.me, Provider: "github", Account: "github/octo", Tool: "t", Need: approvals.ByRule,
-		Request: approvals.Request{Method: "POST", Path: "/things", Body: []byte(body)},
+		Caller: b.me, Provider: "github", Account: "github/octo", Tool: "t", Need: approvals.ByRule, Request: r,
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -506,6 +510,12 @@ func TestOnlyDeclaredRequestsLeave(t *testing.T) { // T47
 		change(&other)
 		if _, err := b.lease().Send(ctx, p, other); err == nil {
 			t.Errorf("sent: %+v", other.Request)
+		}
+	}
+	for _, r := range []approvals.Request{{Method: "POST", Path: "/admin"}, {Method: "DELETE", Path: "/things"}, {Method: "POST", Path: "/things/../admin"}, {Method: "GET", Path: "/user"}} {
+		p, a := b.permitFor(r)
+		if _, err := b.lease().Send(ctx, p, a); !errors.Is(err, vault.ErrUndeclared) {
+			t.Errorf("even with a yes: %s %s: %v", r.Method, r.Path, err)
 		}
 	}
 	if n := b.issuer.apiHits.Load() - before; n != 0 {

@@ -110,7 +110,7 @@ func (a *app) demoRun(inv *invocation) error {
 // tour is what the demo prints: how to attach, and what to try.
 func tour(c config.Config, bearer, link string) string {
 	mcp := c.PublicURL + "/mcp"
-	return strings.NewReplacer("MCP_URL", mcp, "BEARER", bearer, "HOME_DIR", c.Home, "LINK", link).Replace(`deputy demo: a sandbox Gmail, Slack and GitHub of one Anna Kim. Nothing leaves this machine.
+	return strings.NewReplacer("deputy --home", self()+" --home", `"command":"deputy","args":["demo"`, claudeCommand(), "MCP_URL", mcp, "BEARER", bearer, "HOME_DIR", c.Home, "LINK", link).Replace(`deputy demo: a sandbox Gmail, Slack and GitHub of one Anna Kim. Nothing leaves this machine.
 
   url:       MCP_URL
   bearer:    BEARER
@@ -134,6 +134,24 @@ Try, in the assistant:
 
 Ctrl-C ends it.
 `)
+}
+
+// self is how this program was called, so that what the demo prints can be
+// pasted: with "go run" there is no deputy on the path.
+func self() string {
+	if exe, err := os.Executable(); err == nil && strings.Contains(exe, "go-build") {
+		return "go run ./cmd/deputy"
+	}
+	return "deputy"
+}
+
+// claudeCommand starts the demo from any folder: by the path of this binary.
+func claudeCommand() string {
+	exe, err := os.Executable()
+	if err != nil || strings.Contains(exe, "go-build") {
+		exe = "deputy" // of go install ./cmd/deputy
+	}
+	return fmt.Sprintf(`"command":%q,"args":["demo"`, exe)
 }
 
 // demoHome is the named folder, which is kept, or a temporary one.

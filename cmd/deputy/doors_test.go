@@ -36,6 +36,7 @@ func TestDoors(t *testing.T) {
 		"another origin":        {"POST", "/mcp", list, map[string]string{"Authorization": "Bearer " + info.Bearer, "Origin": "https://evil.example"}, "", 403},
 		"null origin":           {"POST", "/mcp", list, map[string]string{"Authorization": "Bearer " + info.Bearer, "Origin": "null"}, "", 403},
 		"too large":             {"POST", "/mcp", strings.Repeat(" ", 5<<20), map[string]string{"Authorization": "Bearer " + info.Bearer}, "", 413},
+		"page, another host":    {"GET", "/approvals", "", nil, "evil.example", 403},
 		"page, nobody":          {"GET", "/approvals", "", nil, "", 401},
 		"page, agent's bearer":  {"GET", "/approvals", "", map[string]string{"Authorization": "Bearer " + info.Bearer}, "", 401},
 		"api, agent's bearer":   {"GET", "/api/approvals", "", map[string]string{"Authorization": "Bearer " + info.Bearer}, "", 401},
