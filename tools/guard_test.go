@@ -114,6 +114,7 @@ type notebook struct {
 	fail   int
 	tokens atomic.Int32
 	hits   atomic.Int32
+	onHit  func()
 }
 
 func (n *notebook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -129,6 +130,9 @@ func (n *notebook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n.hits.Add(1)
+	if n.onHit != nil {
+		n.onHit()
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.fail != 0 {
@@ -545,6 +549,43 @@ func TestEveryCallIsInTheLog(t *testing.T) {
 	}
 	if leaks := w.Leaks(w.Log.String()); len(leaks) > 0 {
 		t.Errorf("the operator's log holds %v", leaks)
+	}
+}
+
+// TestNoLineNoAnswer: what cannot be written down is not done, and what could
+// not be written down at its end is not told. (T35)
+func TestNoLineNoAnswer(t *testing.T) {
+	n := &notebook{notes: []note{{1, "a"}}}
+	w, anna := world(t, n)
+	before := n.hits.Load()
+	w.Full.Store(true)
+	refused(t, w.Call(anna, "github_notes_list", `{}`), "internal")
+	if n.hits.Load() != before {
+		t.Error("the provider was asked without a line")
+	}
+	w.Full.Store(false)
+	n.onHit = func() { w.Full.Store(true) } // the disk fills while the provider answers
+	refused(t, w.Call(anna, "github_notes_list", `{}`), "internal")
+	n.onHit = nil
+	w.Full.Store(false)
+	if _, ok := w.Call(anna, "github_notes_list", `{}`).(tools.Answer); !ok {
+		t.Error("it does not recover")
+	}
+}
+
+func TestAYesDoesNotOutliveThePolicy(t *testing.T) {
+	n := &notebook{}
+	w, anna := world(t, n)
+	item := pending(t, w.Call(anna, "github_notes_add", `{"text":"x"}`))
+	c := w.Config
+	c.Policy.Drafts = approvals.ByPerson
+	guard := tools.NewGuard(c) // as after a restart with another configuration
+	if _, err := w.Ledger.Decide(ctx, item.ID, anna, approvals.Decision{Approve: true, Channel: "page"}); err != nil {
+		t.Fatal(err)
+	}
+	out := guard.Wait(ctx, anna, item.ID, 10*time.Second)
+	if d, ok := out.(tools.NotDone); !ok || d.Status != "failed" || !strings.Contains(d.Reason, "rules changed") || len(n.sent) != 0 {
+		t.Errorf("%s, sent %q", out.Structured(), n.sent)
 	}
 }
 

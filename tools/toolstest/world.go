@@ -6,12 +6,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +47,9 @@ type World struct {
 	Store  store.Store
 	Door   *authz.Door
 	Fake   Fake
-	Log    *Buffer // what the operator's log got
+	Log    *Buffer      // what the operator's log got
+	Full   *atomic.Bool // the disk is full: nothing can be written
+	Config tools.Config // what Guard stands on
 
 	provider tools.Provider
 }
@@ -64,7 +68,8 @@ func New(t testing.TB, p tools.Provider, fake Fake) *World {
 	check(t, err)
 	box, err := seal.Open(t.TempDir(), kek)
 	check(t, err)
-	w := &World{T: t, Store: store.NewMemory(), Fake: fake, Log: &Buffer{}, provider: p}
+	w := &World{T: t, Fake: fake, Log: &Buffer{}, Full: &atomic.Bool{}, provider: p}
+	w.Store = disk{store.NewMemory(), w.Full}
 	w.Door = authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
 	log := &audit.Log{Key: box.Key("audit")}
 	w.Ledger, err = approvals.Open(approvals.Config{
@@ -80,16 +85,30 @@ func New(t testing.TB, p tools.Provider, fake Fake) *World {
 	check(t, err)
 	catalog, err := tools.NewCatalog(tools.Choice{}, p)
 	check(t, err)
-	w.Guard = tools.NewGuard(tools.Config{
+	w.Config = tools.Config{
 		Catalog: catalog, Engine: w.Engine, Vault: w.Vault, Ledger: w.Ledger, Audit: log, Store: w.Store, Sealer: box,
 		Policy: tools.DefaultPolicy, PublicURL: "http://localhost:8787", Log: slog.New(slog.NewTextHandler(w.Log, nil)),
-	})
+	}
+	w.Guard = tools.NewGuard(w.Config)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		w.Guard.Shutdown(ctx)
 	})
 	return w
+}
+
+// disk is a store that can be full.
+type disk struct {
+	store.Store
+	full *atomic.Bool
+}
+
+func (d disk) Update(fn func(store.Tx) error) error {
+	if d.full.Load() {
+		return errors.New("no space left on device")
+	}
+	return d.Store.Update(fn)
 }
 
 // Point turns a provider's endpoints to a fake at base, keeping their paths.
