@@ -130,8 +130,11 @@ func connect(inv *invocation) error {
 	if err != nil {
 		return err
 	}
-	h, err := inv.app.listen()
-	if err == nil { // nobody else listens: this command does until it is done
+	if !inv.app.listening { // this command does until it is done
+		h, err := inv.app.listen()
+		if err != nil {
+			return err
+		}
 		defer h.stop()
 	}
 	link, err := inv.app.login.SignInURL(inv.app.owner, strings.TrimPrefix(want, inv.app.config.PublicURL))

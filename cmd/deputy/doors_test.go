@@ -199,6 +199,30 @@ func postFrom(t *testing.T, browser *http.Client, origin, to string) int {
 	return resp.StatusCode
 }
 
+// TestStopEndsStreams: a client that listens does not hold up a stop.
+func TestStopEndsStreams(t *testing.T) {
+	t.Parallel()
+	p, info := startDemo(t, home(t)+"/h")
+	c, err := connectClient(info.URL, info.Bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest(http.MethodGet, info.URL, nil)
+	req.Header.Set("Authorization", "Bearer "+info.Bearer)
+	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Mcp-Session-Id", c.session)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	defer resp.Body.Close()
+	began := time.Now()
+	p.stop(t)
+	if took := time.Since(began); took > 5*time.Second { // it would be ten
+		t.Errorf("the stop took %v", took)
+	}
+}
+
 // TestStdio writes requests and closes the pipe, as a script would; each is
 // answered, also the one that reaches a provider.
 func TestStdio(t *testing.T) {

@@ -101,6 +101,7 @@ func openHome(c config.Config, inv *invocation) (*app, error) {
 // listener is a home's open doors: HTTP and the socket.
 type listener struct {
 	http, socket *http.Server
+	endStreams   context.CancelFunc
 }
 
 // listen opens the doors and returns at once.
@@ -122,10 +123,13 @@ func (a *app) serveOn(ln net.Listener) (*listener, error) {
 		ln.Close()
 		return nil, err
 	}
+	streams, end := context.WithCancel(context.Background())
 	h := &listener{
-		http:   newServer(server.Front(a.public, a.mux())),
-		socket: newServer(a.socketHandler()),
+		http:       newServer(server.Front(a.public, a.mux(streams))),
+		socket:     newServer(a.socketHandler()),
+		endStreams: end,
 	}
+	a.listening = true
 	go h.http.Serve(ln)
 	go h.socket.Serve(socket)
 	return h, nil
@@ -140,19 +144,28 @@ func newServer(h http.Handler) *http.Server {
 
 // stop closes the doors and lets requests that came in finish.
 func (h *listener) stop() error {
+	h.endStreams() // they would not end by themselves
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	err := errors.Join(h.http.Shutdown(ctx), h.socket.Shutdown(ctx))
-	if errors.Is(err, context.DeadlineExceeded) { // open event streams do not end by themselves
+	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(h.http.Close(), h.socket.Close())
 	}
 	return err
 }
 
-// mux is everything served over HTTP.
-func (a *app) mux() http.Handler {
+// mux is everything served over HTTP. Event streams, which clients hold open
+// by GET, end with streams.
+func (a *app) mux(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", a.server.HTTP(a.login.Agent))
+	mcp := a.server.HTTP(a.login.Agent)
+	mux.Handle("/mcp", mcp)
+	mux.HandleFunc("GET /mcp", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(streams, cancel)()
+		mcp.ServeHTTP(w, r.WithContext(ctx))
+	})
 	people := http.NewServeMux()
 	a.login.Routes(people)
 	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask}.Routes(people)

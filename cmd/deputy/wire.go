@@ -50,7 +50,8 @@ type app struct {
 	login  *login.Login
 	server *server.Server
 
-	stopped chan struct{} // closed when the home is
+	listening bool          // this process serves the pages
+	stopped   chan struct{} // closed when the home is
 }
 
 // loadConfig reads the file and lays the global flags over it.
