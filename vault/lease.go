@@ -42,20 +42,30 @@ func (l *Lease) Read(ctx context.Context, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, _, err := l.do(ctx, r, req)
-	var f *Fault
-	if errors.As(err, &f) && f.Kind == Reconnect {
-		// The token may have been replaced while we used it (GitHub kills the
-		// old one at a refresh), or revoked. Ask once with a new one.
-		if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); err != nil {
-			return nil, err
-		}
-		body, _, err = l.do(ctx, r, req)
-		if errors.As(err, &f) && f.Kind == Reconnect {
-			l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
-		}
-	}
+	body, _, err := l.perform(ctx, r, req)
 	return body, err
+}
+
+// perform sends a request, and once more with a new token if the provider
+// refused the first: the token may have been replaced while we used it (GitHub
+// kills the old one at a refresh), or ended early. What refused the token did
+// nothing, so the second is still the first time, also for a write.
+func (l *Lease) perform(ctx context.Context, r row, req approvals.Request) (body []byte, wrote bool, err error) {
+	body, wrote, err = l.do(ctx, r, req)
+	var refused, other *Fault
+	if !errors.As(err, &refused) || refused.Kind != Reconnect {
+		return body, wrote, err
+	}
+	if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); errors.As(err, &other) {
+		return nil, false, err // the token endpoint failed; the grant may be well
+	} else if err != nil {
+		return nil, false, refused
+	}
+	body, wrote, err = l.do(ctx, r, req)
+	if errors.As(err, &refused) && refused.Kind == Reconnect {
+		l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
+	}
+	return body, wrote, err
 }
 
 // reading is how this provider wants to be asked.
@@ -87,19 +97,8 @@ func (l *Lease) Send(ctx context.Context, permit approvals.Permit, action approv
 	if err := permit.Spend(action); err != nil {
 		return nil, err
 	}
-	body, wrote, err := l.do(ctx, r, req)
+	body, wrote, err := l.perform(ctx, r, req)
 	var f *Fault
-	if errors.As(err, &f) && f.Kind == Reconnect {
-		// The provider refused the token, so it did nothing: once more with a
-		// new one is still the first time.
-		if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); err != nil {
-			return nil, f
-		}
-		body, wrote, err = l.do(ctx, r, req)
-		if errors.As(err, &f) && f.Kind == Reconnect {
-			l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
-		}
-	}
 	if errors.As(err, &f) && f.Kind == Upstream && wrote {
 		f.Kind = Unknown
 	}
