@@ -52,14 +52,12 @@ func (l *Lease) Read(ctx context.Context, path string) ([]byte, error) {
 // nothing, so the second is still the first time, also for a write.
 func (l *Lease) perform(ctx context.Context, r row, req approvals.Request) (body []byte, wrote bool, err error) {
 	body, wrote, err = l.do(ctx, r, req)
-	var refused, other *Fault
+	var refused *Fault
 	if !errors.As(err, &refused) || refused.Kind != Reconnect {
 		return body, wrote, err
 	}
-	if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); errors.As(err, &other) {
-		return nil, false, err // the token endpoint failed; the grant may be well
-	} else if err != nil {
-		return nil, false, refused
+	if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); err != nil {
+		return nil, false, err
 	}
 	body, wrote, err = l.do(ctx, r, req)
 	if errors.As(err, &refused) && refused.Kind == Reconnect {
@@ -99,6 +97,10 @@ func (l *Lease) Send(ctx context.Context, permit approvals.Permit, action approv
 	}
 	body, wrote, err := l.perform(ctx, r, req)
 	var f *Fault
+	var dead *NotConnectedError
+	if errors.As(err, &dead) { // the grant ended under way: nothing was done
+		return nil, &Fault{Provider: l.route.Name, Kind: Reconnect}
+	}
 	if errors.As(err, &f) && f.Kind == Upstream && wrote {
 		f.Kind = Unknown
 	}
