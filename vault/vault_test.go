@@ -453,6 +453,30 @@ func TestRefreshFailures(t *testing.T) {
 	}
 }
 
+// A write whose token is refused did nothing, whatever the refresh then says.
+func TestARefusedWriteIsNotUnknown(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		want   vault.Kind
+	}{
+		"the grant ended":         {`{"error":"bad_refresh_token"}`, vault.Reconnect},
+		"the token endpoint fell": {"<html>", vault.Upstream},
+	} {
+		i := newIssuer(t)
+		b := open(t, i)
+		b.connect()
+		i.mu.Lock()
+		clear(i.good)
+		i.mu.Unlock()
+		i.token = func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, c.answer) }
+		permit, action := b.permit("x")
+		var f *vault.Fault
+		if _, err := b.lease().Send(ctx, permit, action); !errors.As(err, &f) || f.Kind != c.want {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+}
+
 func TestAFreshLoginWinsOverALateRefresh(t *testing.T) {
 	i := newIssuer(t)
 	b := open(t, i)
