@@ -142,6 +142,9 @@ func (g *Guard) open(c authz.Caller, name string, args json.RawMessage) (*call, 
 func (g *Guard) close(k *call, out Outcome) Outcome {
 	line := k.line
 	line.Event, line.Arguments, line.Outcome = "answer", nil, out.outcome()
+	if k.lease != nil {
+		line.Reach = string(k.lease.Reach())
+	}
 	switch o := out.(type) {
 	case Answer:
 		line.Shown, line.Withheld, line.Label = o.shown, o.withheld, o.Label.String()
@@ -169,6 +172,9 @@ var errNoSuchTool = errors.New("tools: no such tool, or not for this caller")
 func (g *Guard) admit(ctx context.Context, k *call) error {
 	if k.tool.spec.Name == "" {
 		return errNoSuchTool
+	}
+	if err := g.c.Vault.Frozen(k.caller, "", ""); err != nil {
+		return err
 	}
 	ruling, err := g.c.Engine.Admit(ctx, k.caller, authz.Question{Tool: k.tool.spec.Name})
 	if err == nil && !ruling.Allowed {
@@ -225,7 +231,7 @@ func (g *Guard) failed(k *call, err error) Outcome {
 	}
 	var missing *vault.NotConnectedError
 	if errors.As(err, &missing) {
-		url, urlErr := g.c.Vault.ConnectURL(k.caller, missing.Provider, missing.Missing)
+		url, urlErr := g.c.Vault.ConnectURL(k.caller, vault.Wish{Provider: missing.Provider, Scopes: missing.Missing, Account: missing.Account})
 		if urlErr != nil {
 			return refuse(urlErr)
 		}
@@ -233,8 +239,7 @@ func (g *Guard) failed(k *call, err error) Outcome {
 	}
 	var fault *vault.Fault
 	if errors.As(err, &fault) && (fault.Kind == vault.Reconnect || fault.Kind == vault.Scope) && k.lease != nil {
-		scopes := append(k.lease.Account().Scopes, k.tool.spec.Scopes...)
-		if url, urlErr := g.c.Vault.ConnectURL(k.caller, fault.Provider, scopes); urlErr == nil {
+		if url, urlErr := g.c.Vault.ConnectURL(k.caller, vault.Wish{Provider: fault.Provider, Scopes: k.tool.spec.Scopes, Account: k.lease.Account().ID}); urlErr == nil {
 			return NeedsConnection{Provider: fault.Provider, Scopes: k.tool.spec.Scopes, URL: url}
 		}
 	}

@@ -165,9 +165,9 @@ func (n *notebook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func notesProvider() tools.Provider {
 	return tools.Provider{
 		Provider: vault.Provider{
-			Name: "github", Title: "Notes", AuthURL: "https://x/auth", TokenURL: "https://x/token", RevokeURL: "https://x/revoke", APIURL: "https://x",
-			ScopeParam: "scope", ScopeSep: " ", Identity: vault.Identity{Path: "/user", Subject: []string{"id"}, Name: []string{"login"}},
-			Reads: []string{"GET /user", "GET /notes", "GET /notes/{id}"}, Writes: []string{"POST /notes"},
+			Name: "github", Title: "Notes", OAuth: vault.Server{AuthURL: "https://x/auth", TokenURL: "https://x/token", RevokeURL: "https://x/revoke"}, APIURL: "https://x",
+			Identity: vault.Identity{Path: "/user", Subject: []string{"id"}, Name: []string{"login"}},
+			Reads:    []string{"GET /user", "GET /notes", "GET /notes/{id}"}, Writes: []string{"POST /notes"},
 			Fault: func(status int, _ []byte) vault.Kind {
 				switch {
 				case status == 404:
@@ -479,7 +479,7 @@ func TestProviderFailures(t *testing.T) {
 	for status, want := range map[int]struct{ read, write string }{
 		404: {"not_found", "failed: there is no such thing"},
 		422: {"bad_input", "failed: the provider refused"},
-		503: {"upstream", "failed: the provider did not confirm"},
+		500: {"upstream", "failed: the provider did not confirm"},
 	} {
 		n := &notebook{}
 		w, anna := world(t, n)

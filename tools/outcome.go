@@ -115,6 +115,8 @@ func refuse(err error) Refusal {
 		return Refusal{Kind: "bad_input", Hint: input.Error(), Field: input.Field, cause: err}
 	case errors.As(err, &fault):
 		return Refusal{Kind: string(fault.Kind), Hint: faultHints[fault.Kind], After: fault.After, cause: err}
+	case errors.Is(err, vault.ErrFrozen):
+		return Refusal{Kind: string(vault.Frozen), Hint: faultHints[vault.Frozen], cause: err}
 	case errors.Is(err, errNotFound):
 		return Refusal{Kind: "not_found", Hint: faultHints[vault.NotFound], cause: err}
 	case errors.Is(err, vault.ErrNoAccount):
@@ -147,6 +149,7 @@ var faultHints = map[vault.Kind]string{
 	vault.Reconnect:   "the provider no longer accepts this connection; connect it again",
 	vault.Scope:       "the connection lacks a permission; connect it again",
 	vault.Upstream:    "the provider failed and nothing was changed; try again later",
+	vault.Frozen:      "a person has stopped this; it goes on when they thaw it",
 	vault.Unknown:     "the provider did not confirm; it may have been done: look before trying again",
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"deputy/authz"
+	"deputy/vault"
 
 	"github.com/google/jsonschema-go/jsonschema"
 )
@@ -64,7 +65,7 @@ func connectAccount(_ context.Context, g *Guard, c authz.Caller, in connectInput
 	if err != nil {
 		return nil, BadInput("tools", err.Error())
 	}
-	url, err := g.c.Vault.ConnectURL(c, in.Provider, scopes)
+	url, err := g.c.Vault.ConnectURL(c, vault.Wish{Provider: in.Provider, Scopes: scopes})
 	if err != nil {
 		return nil, err
 	}

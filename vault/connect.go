@@ -18,18 +18,28 @@ import (
 	"deputy/authz"
 	"deputy/internal/audit"
 	"deputy/internal/store"
+	"deputy/vault/internal/oauth"
 
 	"golang.org/x/oauth2"
 )
+
+// Wish is what somebody wants to connect.
+type Wish struct {
+	Provider string   `json:"provider"`
+	Scopes   []string `json:"scopes"`
+
+	// Account names a connected account, by id or alias, that must come back,
+	// or an alias for a new one. Empty takes whatever the person signs in to.
+	Account string `json:"account,omitempty"`
+}
 
 // attempt is one connection in the making. It is stored under the hash of its
 // state, taken out exactly once, and bound to the person and the browser
 // session that began it: whoever finishes must be who started.
 type attempt struct {
+	Wish
 	User     string    `json:"user"`
 	Session  string    `json:"session"`
-	Provider string    `json:"provider"`
-	Scopes   []string  `json:"scopes"`
 	Verifier string    `json:"verifier"`
 	Expires  time.Time `json:"expires"`
 }
@@ -42,44 +52,66 @@ func (v *Vault) RedirectURI(provider string) string {
 	return v.c.PublicURL + "/connect/" + provider + "/callback"
 }
 
+// ready checks that a wish can be followed and completes its scopes.
+func (v *Vault) ready(c authz.Caller, w *Wish) (*route, error) {
+	p := v.routes[w.Provider]
+	switch {
+	case p == nil:
+		return nil, fmt.Errorf("%w: no provider %q", ErrNoAccount, w.Provider)
+	case !p.Key.IsZero():
+		return nil, fmt.Errorf("%w: %s has a static key: there is nothing to connect", ErrUnconfigured, w.Provider)
+	case p.OAuth.ClientID == "":
+		return nil, fmt.Errorf("%w (%s)", ErrUnconfigured, w.Provider)
+	case c.IsZero():
+		return nil, ErrNotStarter
+	}
+	if err := validAlias(w.Account); err != nil {
+		return nil, err
+	}
+	if err := v.Frozen(c, w.Provider, w.Account); err != nil {
+		return nil, err
+	}
+	w.Scopes = set(p.BaseScopes, w.Scopes)
+	return p, nil
+}
+
 // Begin starts a connection for the caller, in the browser session the caller
 // came in with, and returns where to send the browser.
-func (v *Vault) Begin(ctx context.Context, c authz.Caller, provider string, scopes []string) (string, error) {
-	p := v.routes[provider]
-	if p == nil {
-		return "", fmt.Errorf("%w: no provider %q", ErrNoAccount, provider)
+func (v *Vault) Begin(ctx context.Context, c authz.Caller, w Wish) (string, error) {
+	p, err := v.ready(c, &w)
+	if err != nil {
+		return "", err
 	}
-	if p.ClientID == "" {
-		return "", fmt.Errorf("%w (%s)", ErrUnconfigured, provider)
-	}
-	if c.IsZero() || c.Session() == "" {
+	if c.Session() == "" {
 		return "", ErrNotStarter
+	}
+	server, err := p.server(ctx, v.client)
+	if err != nil {
+		return "", err
 	}
 	var raw [32]byte
 	rand.Read(raw[:])
 	state := base64.RawURLEncoding.EncodeToString(raw[:])
-	a := attempt{
-		User: c.User(), Session: c.Session(), Provider: provider, Verifier: oauth2.GenerateVerifier(),
-		Scopes: slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.BaseScopes, scopes)))), Expires: time.Now().Add(attemptLife),
-	}
-	if err := v.c.Store.Update(func(tx store.Tx) error { return v.states.Put(tx, a, stateKey(state)) }); err != nil {
+	a := attempt{Wish: w, User: c.User(), Session: c.Session(), Verifier: oauth2.GenerateVerifier(), Expires: time.Now().Add(attemptLife)}
+	if err := v.c.Store.Update(func(tx store.Tx) error { return v.attempts.Put(tx, a, stateKey(state)) }); err != nil {
 		return "", err
 	}
-	cfg := oauth2.Config{ClientID: p.ClientID, RedirectURL: v.RedirectURI(provider), Endpoint: oauth2.Endpoint{AuthURL: p.AuthURL}}
-	opts := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam(p.ScopeParam, strings.Join(a.Scopes, p.ScopeSep))}
-	for k, val := range p.AuthParams {
-		opts = append(opts, oauth2.SetAuthURLParam(k, val))
+	ask := oauth.Authorization{RedirectURI: v.RedirectURI(w.Provider), State: state, Verifier: a.Verifier, Scopes: a.Scopes}
+	if p.App {
+		ask.Scopes = nil
 	}
-	if p.PKCE {
-		opts = append(opts, oauth2.S256ChallengeOption(a.Verifier))
+	to, err := oauth.Authorize(ctx, v.client, server, ask)
+	if err != nil {
+		return "", p.fault(err)
 	}
-	return cfg.AuthCodeURL(state, opts...), nil
+	return to, nil
 }
 
 // Connected is the result of a finished connection.
 type Connected struct {
 	Account
 	Missing []string // scopes that were asked for and not given
+	Surplus []string // scopes that were given and not asked for
 }
 
 // Finish takes the provider's answer to the callback. The state is used up
@@ -96,41 +128,64 @@ func (v *Vault) Finish(ctx context.Context, c authz.Caller, provider string, ans
 	if c.IsZero() || a.User != c.User() || subtle.ConstantTimeCompare([]byte(a.Session), []byte(c.Session())) != 1 {
 		return Connected{}, ErrNotStarter
 	}
-	if iss := answer.Get("iss"); iss != "" && p.Issuer != "" && iss != p.Issuer {
+	server, err := p.server(ctx, v.client)
+	if err != nil {
+		return Connected{}, err
+	}
+	if !server.FromServer(answer.Get("iss")) {
 		return Connected{}, ErrMixedUp
 	}
 	if answer.Get("error") != "" || answer.Get("code") == "" {
 		return Connected{}, ErrRefused // the provider's own words are not ours to show
 	}
 	form := url.Values{"grant_type": {"authorization_code"}, "code": {answer.Get("code")}, "redirect_uri": {v.RedirectURI(provider)}}
-	if p.PKCE {
+	if server.PKCE {
 		form.Set("code_verifier", a.Verifier)
 	}
-	t, err := v.ask(ctx, p, form)
+	if server.Resource != "" {
+		form.Set("resource", server.Resource)
+	}
+	t, err := oauth.Ask(ctx, v.client, server, form)
 	if err != nil {
 		return Connected{}, err
 	}
+	return v.connected(ctx, c, p, server, a.Wish, t)
+}
+
+// connected finds out whose account new tokens are for, and keeps them.
+func (v *Vault) connected(ctx context.Context, c authz.Caller, p *route, server *Server, w Wish, t oauth.Tokens) (Connected, error) {
 	now := time.Now().UTC()
-	r := row{Account: Account{Provider: provider, Since: now, Connected: now}, User: c.User()}
-	t.put(&r)
-	if t.scopes == nil {
-		r.Scopes = a.Scopes // RFC 6749 §5.1: unsaid means as asked
+	r := connection{Account: Account{Provider: p.Name, Since: now, Connected: now}, User: c.User()}
+	g := grant{ID: newID(), Given: now, Scopes: w.Scopes} // RFC 6749 §5.1: unsaid means as asked
+	if p.App {
+		g.Scopes = nil
+	} else if t.Scopes != nil {
+		g.Scopes = set(t.Scopes)
 	}
-	if err := v.identify(ctx, c, p, t, &r); err != nil {
+	if err := v.identify(ctx, c, p, server, w, t, &r); err != nil {
 		return Connected{}, err
 	}
-	if err := v.keep(&r); err != nil {
+	old, err := v.keep(&r, &g, w, t)
+	if err != nil {
 		return Connected{}, err
 	}
-	return Connected{Account: r.Account, Missing: p.missing(r.Scopes, a.Scopes)}, nil
+	v.announce()
+	for _, o := range old {
+		// GitHub keeps ten tokens for a user and forgets the oldest: what was
+		// replaced must not stand in the way of what is used.
+		if o.Access != oauth.Reveal(t.Access) && server.Revocation == RevokeGitHub {
+			v.end(ctx, p.Name, o, oauth.OneToken)
+		}
+	}
+	return Connected{Account: r.Account, Missing: p.missing(g.Scopes, w.Scopes), Surplus: p.surplus(g.Scopes, w.Scopes)}, nil
 }
 
 func (v *Vault) take(state string) (a attempt, err error) {
 	err = v.c.Store.Update(func(tx store.Tx) error {
-		if a, err = v.states.Get(tx, stateKey(state)); err != nil {
+		if a, err = v.attempts.Get(tx, stateKey(state)); err != nil {
 			return err
 		}
-		return v.states.Delete(tx, stateKey(state))
+		return v.attempts.Delete(tx, stateKey(state))
 	})
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return attempt{}, err
@@ -144,7 +199,7 @@ func (v *Vault) take(state string) (a attempt, err error) {
 // Sweep forgets attempts that nobody finished.
 func (v *Vault) Sweep() error {
 	return v.c.Store.Update(func(tx store.Tx) error {
-		return v.states.DeleteIf(tx, func(a attempt) bool { return time.Now().After(a.Expires) })
+		return v.attempts.DeleteIf(tx, func(a attempt) bool { return time.Now().After(a.Expires) })
 	})
 }
 
@@ -154,68 +209,240 @@ func stateKey(state string) string {
 }
 
 // identify asks the provider whose account this is.
-func (v *Vault) identify(ctx context.Context, c authz.Caller, p *route, t tokens, r *row) error {
-	var said map[string]any
-	if p.Identity.IDToken {
-		claims, err := t.claims()
+func (v *Vault) identify(ctx context.Context, c authz.Caller, p *route, server *Server, w Wish, t oauth.Tokens, r *connection) error {
+	said := map[string]any{}
+	switch {
+	case p.Identity.IDToken:
+		claims, err := server.Claims(t)
 		if err != nil {
 			return err
 		}
 		said = claims
-	} else {
+	case p.Identity.Path != "":
 		l := &Lease{vault: v, route: p, caller: c}
-		req := l.reading(p.Identity.Path)
-		body, _, err := l.do(ctx, *r, req)
+		body, _, err := l.do(ctx, bearer{token: t.Access}, l.reading(p.Identity.Path))
 		if err != nil {
 			return err
 		}
 		if err := json.Unmarshal(body, &said); err != nil {
 			return &Fault{Provider: p.Name, Kind: Upstream, Cause: "the answer about the account cannot be read"}
 		}
+	default: // the provider does not say: it is whom its user says it is
+		if r.Name = w.Account; r.Name == "" {
+			r.Name = "account"
+		}
+		_, r.Name, _ = cutAccount(p.Name, r.Name)
+		r.ID = p.Name + "/" + r.Name
+		return nil
 	}
-	var subject, name []string
-	for _, f := range p.Identity.Subject {
-		subject = append(subject, text(said[f]))
-	}
-	for _, f := range p.Identity.Name {
-		name = append(name, text(said[f]))
-	}
-	if slices.Contains(subject, "") || slices.Contains(name, "") {
+	subject, ok := read(said, p.Identity.Subject, false)
+	name, named := read(said, p.Identity.Name, p.Identity.Any)
+	if !ok || !named {
 		return &Fault{Provider: p.Name, Kind: Upstream, Cause: "the provider did not say whose account it is"}
 	}
-	r.Subject, r.Name = strings.Join(subject, "/"), strings.Join(name, "/")
+	r.Subject, r.Name = subject, name
 	r.ID = p.Name + "/" + r.Name
 	return nil
+}
+
+// read joins the named fields; with any the first that is there will do.
+func read(said map[string]any, names []string, any bool) (string, bool) {
+	var parts []string
+	for _, n := range names {
+		s := text(said[n])
+		if s != "" {
+			parts = append(parts, s)
+		}
+		if s == "" && !any {
+			return "", false
+		}
+		if s != "" && any {
+			break
+		}
+	}
+	return strings.Join(parts, "/"), len(parts) > 0
 }
 
 func text(v any) string {
 	switch v := v.(type) {
 	case string:
-		return v
+		if len(v) <= 256 && !strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return v
+		}
 	case float64:
 		return fmt.Sprintf("%.0f", v)
 	}
 	return ""
 }
 
-// keep stores a connection that was just made. It replaces an older one of
-// the same subject; another subject under the same name is refused, because a
-// silent swap would send a person's next message from somebody else's account.
-func (v *Vault) keep(r *row) error {
+// cutAccount takes the provider's prefix off an account's id.
+func cutAccount(provider, account string) (prefix, name string, had bool) {
+	if rest, ok := strings.CutPrefix(account, provider+"/"); ok {
+		return provider, rest, true
+	}
+	return "", account, false
+}
+
+// keep stores a connection that was just made, and returns the tokens it
+// replaces. Another subject than the one that was asked for, or that has the
+// name, is refused: a silent swap would send a person's next message from
+// somebody else's account.
+func (v *Vault) keep(r *connection, g *grant, w Wish, t oauth.Tokens) (old []tokens, err error) {
+	p := v.routes[r.Provider]
+	err = v.c.Store.Update(func(tx store.Tx) error {
+		old = nil
+		var all []connection
+		if err := v.rows.All(tx, func(c connection) error { all = append(all, c); return nil }, r.User); err != nil {
+			return err
+		}
+		for _, o := range all { // a login can change; the subject does not
+			if o.Provider == r.Provider && o.Subject == r.Subject && r.Subject != "" {
+				r.ID = o.ID
+			}
+		}
+		wanted, err := wanted(all, r, w.Account)
+		if err != nil {
+			return err
+		}
+		c := *r
+		c.Default = !slices.ContainsFunc(all, func(o connection) bool { return o.Provider == r.Provider })
+		if i := slices.IndexFunc(all, func(o connection) bool { return o.ID == r.ID }); i >= 0 {
+			c = all[i].clone()
+			if c.Subject != r.Subject {
+				return ErrOtherAccount
+			}
+			c.Connected, c.Name = r.Connected, r.Name
+		}
+		if wanted {
+			c.Alias = w.Account
+		}
+		next := *g
+		old, err = v.place(tx, p, &c, &next)
+		if err != nil {
+			return err
+		}
+		if err := v.seal(tx, &c, c.grant(next.ID), t, ""); err != nil {
+			return err
+		}
+		if err := v.put(tx, c); err != nil {
+			return err
+		}
+		c.sum()
+		*r = c
+		line := audit.Line{Event: "connect", User: r.User, Account: r.ID}
+		if extra := p.surplus(g.Scopes, w.Scopes); len(extra) > 0 {
+			line.Outcome = "more was given than asked: " + strings.Join(extra, " ")
+		}
+		return v.c.Audit.Append(tx, line)
+	})
+	return old, err
+}
+
+// wanted checks what came back against the account that was asked for. It
+// reports whether the name is a new alias to be given.
+func wanted(all []connection, r *connection, account string) (alias bool, err error) {
+	if account == "" {
+		return false, nil
+	}
+	for _, c := range all {
+		if c.ID == account || c.Provider == r.Provider && (c.Alias == account || c.Name == account) {
+			if c.ID != r.ID || c.Subject != r.Subject {
+				return false, ErrOtherAccount
+			}
+			return false, nil
+		}
+	}
+	if strings.HasPrefix(account, r.Provider+"/") && account != r.ID {
+		return false, ErrOtherAccount
+	}
+	return account != r.ID && account != r.Name, nil
+}
+
+const maxGrants = 8 // of one account; GitHub keeps ten tokens
+
+// place makes room for a new grant: in the place of one with the same scopes,
+// of all where scopes add up, beside the others else. It returns the tokens
+// that go.
+func (v *Vault) place(tx store.Tx, p *route, c *connection, g *grant) (old []tokens, err error) {
+	gone := func(o grant) bool {
+		return !p.Several || slices.Equal(o.Scopes, g.Scopes) || o.State == reconnect && len(p.missing(g.Scopes, o.Scopes)) == 0
+	}
+	keep := slices.Clone(c.Grants[:0:0])
+	for _, o := range c.Grants {
+		if !gone(o) {
+			keep = append(keep, o)
+			continue
+		}
+		t, err := v.tokens.Get(tx, tokenKey(c, &o)...)
+		if err == nil {
+			old = append(old, t)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if err := v.tokens.Delete(tx, tokenKey(c, &o)...); err != nil {
+			return nil, err
+		}
+		// Generations go on where they were, so that nothing of the old grant is
+		// taken for the new one's.
+		g.ID, g.Gen = o.ID, max(g.Gen, o.Gen+1)
+	}
+	if len(keep) >= maxGrants {
+		oldest := slices.MinFunc(keep, func(a, b grant) int { return a.Given.Compare(b.Given) })
+		if err := v.tokens.Delete(tx, tokenKey(c, &oldest)...); err != nil {
+			return nil, err
+		}
+		keep = slices.DeleteFunc(keep, func(o grant) bool { return o.ID == oldest.ID })
+	}
+	c.Grants = append(keep, *g)
+	return old, nil
+}
+
+// validAlias accepts what a person types and a rule can name.
+func validAlias(name string) error {
+	if len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r == 0x7f || r > 0xffff }) {
+		return fmt.Errorf("%w: an account's name has no spaces and at most 128 bytes", ErrNameTaken)
+	}
+	return nil
+}
+
+// Name sets an account's alias and whether it is its provider's default.
+func (v *Vault) Name(_ context.Context, c authz.Caller, account, alias string, makeDefault bool) error {
+	if c.IsZero() {
+		return authz.ErrNobody
+	}
+	if err := validAlias(alias); err != nil {
+		return err
+	}
 	return v.c.Store.Update(func(tx store.Tx) error {
-		old, err := v.rows.Get(tx, r.User, r.ID)
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-		case err != nil:
-			return err
-		case old.Subject != r.Subject:
-			return ErrOtherAccount
-		default:
-			r.Gen, r.Since = old.Gen+1, old.Since
+		me, err := v.rows.Get(tx, c.User(), account)
+		if errors.Is(err, store.ErrNotFound) {
+			return ErrNoAccount
 		}
-		if err := v.rows.Put(tx, *r, r.User, r.ID); err != nil {
+		if err != nil {
 			return err
 		}
-		return v.c.Audit.Append(tx, audit.Line{Event: "connect", User: r.User, Account: r.ID})
+		var all []connection
+		if err := v.rows.All(tx, func(o connection) error { all = append(all, o); return nil }, c.User()); err != nil {
+			return err
+		}
+		for _, o := range all {
+			switch {
+			case o.Provider != me.Provider:
+			case o.ID == me.ID:
+				if o.Default = o.Default || makeDefault; alias != "" {
+					o.Alias = alias
+				}
+				err = v.put(tx, o)
+			case alias != "" && (o.Alias == alias || o.Name == alias || o.ID == alias):
+				return ErrNameTaken
+			case makeDefault && o.Default:
+				o.Default = false
+				err = v.put(tx, o)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return v.c.Audit.Append(tx, audit.Line{Event: "name", User: me.User, Account: me.ID, Outcome: alias})
 	})
 }

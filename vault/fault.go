@@ -20,6 +20,7 @@ const (
 	Scope       Kind = "missing_scope" // the grant is too narrow
 	Upstream    Kind = "upstream"      // the provider failed, nothing happened
 	Unknown     Kind = "unknown"       // the provider failed, it may have happened
+	Frozen      Kind = "frozen"        // a person has stopped this
 )
 
 // Fault is a provider's failure. Its text holds a status and a kind, never a
@@ -62,7 +63,12 @@ var (
 	ErrState        = errors.New("vault: this connection attempt is unknown, used or too old")
 	ErrNotStarter   = errors.New("vault: another person or browser started this connection")
 	ErrRefused      = errors.New("vault: the provider's consent was refused")
-	ErrOtherAccount = errors.New("vault: another account is connected under this name")
+	ErrOtherAccount = errors.New("vault: another account was signed in to than the one to connect")
+	ErrNameTaken    = errors.New("vault: another account has this name")
 	ErrMixedUp      = errors.New("vault: the answer came from another issuer")
 	ErrUnconfigured = errors.New("vault: the provider has no client_id: set providers.NAME in the configuration")
+	ErrNoDevice     = errors.New("vault: the provider has no device flow: connect in a browser")
+	ErrFrozen       = errors.New("vault: a person has stopped this")
+	ErrRolledBack   = errors.New("vault: a stored grant is older or newer than its account says: the store was changed from outside; disconnect the account and connect it again")
+	ErrNotNarrower  = errors.New("vault: the provider gave no narrower token")
 )

@@ -9,61 +9,71 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"deputy/approvals"
 	"deputy/authz"
+	"deputy/vault/internal/oauth"
 )
 
 // maxAnswer bounds what a provider can make us hold in memory.
 const maxAnswer = 16 << 20
 
-// Lease is the right of one caller to use one account. It reads by itself and
-// sends against a permit.
+// Lease is the right of one caller to use one account for some scopes. It
+// reads by itself and sends against a permit. Everything that may end the
+// right is looked at again for each request.
 type Lease struct {
 	vault   *Vault
 	route   *route
 	caller  authz.Caller
 	account Account
+	need    []string
+
+	mu   sync.Mutex
+	used Reach
 }
 
 // Account is the account the lease is for.
 func (l *Lease) Account() Account { return l.account }
 
-// Read performs a request that the provider declares readable.
-func (l *Lease) Read(ctx context.Context, path string) ([]byte, error) {
-	if !declared(l.route.reads, http.MethodGet, path) {
-		return nil, fmt.Errorf("%w: read %s", ErrUndeclared, redact(path))
-	}
-	req := l.reading(path)
-	r, err := l.vault.fresh(ctx, l.caller.User(), l.account.ID, 0)
-	if err != nil {
-		return nil, err
-	}
-	body, _, err := l.perform(ctx, r, req)
-	return body, err
+// Reach is how much the tokens of a lease's requests were good for.
+type Reach string
+
+const (
+	Nothing    Reach = ""           // no request was made
+	Repository Reach = "repository" // one repository and the request's permissions
+	Scopes     Reach = "scopes"     // the needed scopes, fewer than the grant's
+	Exact      Reach = "exact"      // a grant of just the needed scopes
+	Grant      Reach = "grant"      // the whole grant: the declared requests were the only limit
+)
+
+var width = map[Reach]int{Nothing: 0, Repository: 1, Scopes: 2, Exact: 3, Grant: 4}
+
+// Reach is the widest token that any request of the lease was made with.
+func (l *Lease) Reach() Reach {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used
 }
 
-// perform sends a request, and once more with a new token if the provider
-// refused the first: the token may have been replaced while we used it (GitHub
-// kills the old one at a refresh), or ended early. What refused the token did
-// nothing, so the second is still the first time, also for a write.
-func (l *Lease) perform(ctx context.Context, r row, req approvals.Request) (body []byte, wrote bool, err error) {
-	body, wrote, err = l.do(ctx, r, req)
-	var refused *Fault
-	if !errors.As(err, &refused) || refused.Kind != Reconnect {
-		return body, wrote, err
+func (l *Lease) widen(r Reach) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if width[r] > width[l.used] {
+		l.used = r
 	}
-	if r, err = l.vault.fresh(ctx, l.caller.User(), l.account.ID, r.Gen); err != nil {
-		return nil, false, err
+}
+
+// Read performs a request that the provider declares readable.
+func (l *Lease) Read(ctx context.Context, path string) ([]byte, error) {
+	pattern, ok := declared(l.route.reads, http.MethodGet, path)
+	if !ok {
+		return nil, fmt.Errorf("%w: read %s", ErrUndeclared, redact(path))
 	}
-	body, wrote, err = l.do(ctx, r, req)
-	if errors.As(err, &refused) && refused.Kind == Reconnect {
-		l.vault.bury(l.caller.User(), l.account.ID, r.Gen)
-	}
-	return body, wrote, err
+	body, _, err := l.perform(ctx, l.reading(path), pattern, nil)
+	return body, err
 }
 
 // reading is how this provider wants to be asked.
@@ -84,43 +94,117 @@ func (l *Lease) Send(ctx context.Context, permit approvals.Permit, action approv
 	if action.Caller.User() != l.caller.User() || action.Account != l.account.ID || action.Provider != l.route.Name {
 		return nil, ErrNotPermitted
 	}
-	if !declared(l.route.writes, req.Method, req.Path) {
+	pattern, ok := declared(l.route.writes, req.Method, req.Path)
+	if !ok {
 		return nil, fmt.Errorf("%w: %s %s", ErrUndeclared, req.Method, redact(req.Path))
 	}
-	// A dead or stale grant is found out before the permit is gone.
-	r, err := l.vault.fresh(ctx, l.caller.User(), l.account.ID, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := permit.Spend(action); err != nil {
-		return nil, err
-	}
-	body, wrote, err := l.perform(ctx, r, req)
+	body, wrote, err := l.perform(ctx, req, pattern, func() error { return permit.Spend(action) })
 	var f *Fault
 	var dead *NotConnectedError
-	if errors.As(err, &dead) { // the grant ended under way: nothing was done
+	switch {
+	case errors.As(err, &dead) && wrote != notTried: // the grant ended under way: nothing was done
 		return nil, &Fault{Provider: l.route.Name, Kind: Reconnect}
-	}
-	if errors.As(err, &f) && f.Kind == Upstream && wrote {
+	case errors.Is(err, ErrFrozen) && wrote != notTried:
+		return nil, &Fault{Provider: l.route.Name, Kind: Frozen}
+	case errors.As(err, &f) && f.Kind == Upstream && wrote == wroteAll:
 		f.Kind = Unknown
 	}
 	return body, err
 }
 
-// do sends one request with the row's token and sorts the answer. wrote tells
-// whether the request had gone out in full.
-func (l *Lease) do(ctx context.Context, r row, req approvals.Request) (body []byte, wrote bool, err error) {
+// progress is how far a request came.
+type progress int
+
+const (
+	notTried progress = iota
+	tried             // it began, and nothing can have been done
+	wroteAll          // it had gone out in full
+)
+
+// perform sends a request, and once more with a new token if the provider
+// refused the first: the token may have been replaced while we used it (GitHub
+// kills the old one at a refresh), or ended early. What refused the token did
+// nothing, so the second is still the first time, also for a write. pay is
+// called when everything else is ready, before the first byte leaves.
+func (l *Lease) perform(ctx context.Context, req approvals.Request, pattern string, pay func() error) ([]byte, progress, error) {
+	if err := l.vault.limits.take(l.account.ID, pattern, l.route.PerMinute); err != nil {
+		err.Provider = l.route.Name
+		return nil, notTried, err
+	}
+	b, err := l.bearer(ctx, req, pattern, nil)
+	if err != nil {
+		return nil, notTried, err
+	}
+	if pay != nil {
+		if err := pay(); err != nil {
+			return nil, notTried, err
+		}
+	}
+	body, wrote, err := l.do(ctx, b, req)
+	if pay == nil && again(ctx, err) {
+		body, wrote, err = l.do(ctx, b, req)
+	}
+	var refused *Fault
+	if errors.As(err, &refused) && refused.Kind == Reconnect {
+		then, err := l.bearer(ctx, req, pattern, &b)
+		if err != nil {
+			return nil, tried, err
+		}
+		body, wrote, err = l.do(ctx, then, req)
+		if errors.As(err, &refused) && refused.Kind == Reconnect {
+			if l.route.Key.IsZero() {
+				l.vault.bury("", &then.from.connection, &then.from.grant, "the provider refused a new token")
+			}
+			return nil, tried, err
+		}
+		l.vault.limits.heed(l.account.ID, pattern, err)
+		return body, wrote, err
+	}
+	l.vault.limits.heed(l.account.ID, pattern, err)
+	return body, wrote, err
+}
+
+// again reports whether a read is worth a second try: the provider failed for
+// a moment and named no time to wait.
+func again(ctx context.Context, err error) bool {
+	var f *Fault
+	if !errors.As(err, &f) || f.Kind != Upstream || ctx.Err() != nil {
+		return false
+	}
+	if f.Status != 0 && f.Status != http.StatusBadGateway && f.Status != http.StatusServiceUnavailable && f.Status != http.StatusGatewayTimeout || f.Cause == causeSlow {
+		return false
+	}
+	select {
+	case <-time.After(retryPause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+const (
+	retryPause = 100 * time.Millisecond
+	causeSlow  = "no answer in time"
+)
+
+// do sends one request with a bearer and sorts the answer.
+func (l *Lease) do(ctx context.Context, b bearer, req approvals.Request) (body []byte, wrote progress, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.vault.c.Timeout)
 	defer cancel()
+	wrote = tried
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		WroteRequest: func(i httptrace.WroteRequestInfo) { wrote = wrote || i.Err == nil },
+		WroteRequest: func(i httptrace.WroteRequestInfo) {
+			if i.Err == nil {
+				wrote = wroteAll
+			}
+		},
 	})
 	fault := func(k Kind, status int, cause string) *Fault {
 		return &Fault{Provider: l.route.Name, Kind: k, Status: status, Cause: cause}
 	}
 	out, err := http.NewRequestWithContext(ctx, req.Method, l.route.base.String()+req.Path, bytes.NewReader(req.Body))
 	if err != nil {
-		return nil, false, fault(BadInput, 0, "the request cannot be built")
+		return nil, tried, fault(BadInput, 0, "the request cannot be built")
 	}
 	// Without GetBody the transport cannot quietly send a write twice.
 	out.GetBody = nil
@@ -130,15 +214,23 @@ func (l *Lease) do(ctx context.Context, r row, req approvals.Request) (body []by
 	for k, v := range l.route.Header {
 		out.Header.Set(k, v)
 	}
-	client := &http.Client{Transport: pinned{base: l.route.base, token: token{r.Access}, next: l.vault.c.Transport}, CheckRedirect: noRedirect}
+	known := l.vault.etags.of(l.caller.User(), l.account.ID, req)
+	if known.etag != "" {
+		out.Header.Set("If-None-Match", known.etag)
+	}
+	client := &http.Client{Transport: pinned{base: l.route.base, token: b.token, header: l.route.KeyHeader, next: l.vault.c.Transport}, CheckRedirect: oauth.NoRedirect}
 	resp, err := client.Do(out)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil, wrote, fault(Upstream, 0, "no answer in time")
+			return nil, wrote, fault(Upstream, 0, causeSlow)
 		}
 		return nil, wrote, fault(Upstream, 0, "no connection, or it broke")
 	}
 	defer resp.Body.Close()
+	l.widen(b.reach)
+	if resp.StatusCode == http.StatusNotModified && known.etag != "" {
+		return known.body, wrote, nil
+	}
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil || len(body) > maxAnswer {
 		return nil, wrote, fault(Upstream, resp.StatusCode, "the answer broke off or is too long")
@@ -153,6 +245,7 @@ func (l *Lease) do(ctx context.Context, r row, req approvals.Request) (body []by
 	if !looksLikeJSON(body) {
 		return nil, wrote, fault(Upstream, resp.StatusCode, "the answer is not JSON")
 	}
+	l.vault.etags.keep(l.caller.User(), l.account.ID, req, resp.Header.Get("ETag"), body)
 	return body, wrote, nil
 }
 
@@ -165,20 +258,6 @@ func looksLikeJSON(body []byte) bool {
 	}
 	first, last := b[0], b[len(b)-1]
 	return first == '{' && last == '}' || first == '[' && last == ']'
-}
-
-// retryAfter reads Retry-After (RFC 9110 §10.2.3) or GitHub's reset time,
-// between a second and an hour.
-func retryAfter(h http.Header) time.Duration {
-	after := time.Minute
-	if s, err := strconv.Atoi(h.Get("Retry-After")); err == nil {
-		after = time.Duration(s) * time.Second
-	} else if t, err := http.ParseTime(h.Get("Retry-After")); err == nil {
-		after = time.Until(t)
-	} else if s, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil && h.Get("X-RateLimit-Remaining") == "0" {
-		after = time.Until(time.Unix(s, 0))
-	}
-	return min(max(after, time.Second), time.Hour)
 }
 
 // redact drops a path's query, which may hold what a person searched for.

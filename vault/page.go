@@ -10,6 +10,7 @@ import (
 
 	"deputy/authz"
 	"deputy/internal/pages"
+	"deputy/vault/internal/oauth"
 )
 
 // Page connects accounts in a browser. Scopes gives the scopes a person is
@@ -30,18 +31,17 @@ func (p Page) Routes(mux *http.ServeMux) {
 // ticket is a sealed wish to connect: a link that says what to ask for and
 // gives nobody the right to do it. Only its user, signed in, can follow it.
 type ticket struct {
-	User     string    `json:"user"`
-	Provider string    `json:"provider"`
-	Scopes   []string  `json:"scopes"`
-	Expires  time.Time `json:"expires"`
+	Wish
+	User    string    `json:"user"`
+	Expires time.Time `json:"expires"`
 }
 
 var ticketAD = []byte("vault/ticket")
 
-// ConnectURL is a link that leads the caller's user to the provider's consent
-// for the given scopes. It works for an hour.
-func (v *Vault) ConnectURL(c authz.Caller, provider string, scopes []string) (string, error) {
-	t, err := json.Marshal(ticket{c.User(), provider, scopes, time.Now().Add(time.Hour)})
+// ConnectURL is a link that leads the caller's user to the provider's consent.
+// It works for an hour.
+func (v *Vault) ConnectURL(c authz.Caller, w Wish) (string, error) {
+	t, err := json.Marshal(ticket{w, c.User(), time.Now().Add(time.Hour)})
 	if err != nil {
 		return "", err
 	}
@@ -49,7 +49,7 @@ func (v *Vault) ConnectURL(c authz.Caller, provider string, scopes []string) (st
 	if err != nil {
 		return "", err
 	}
-	return v.c.PublicURL + "/connect/" + url.PathEscape(provider) + "?want=" + base64.RawURLEncoding.EncodeToString(sealed), nil
+	return v.c.PublicURL + "/connect/" + url.PathEscape(w.Provider) + "?want=" + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
 func (v *Vault) openTicket(text string) (t ticket, err error) {
@@ -73,11 +73,10 @@ func (p Page) begin(w http.ResponseWriter, r *http.Request) {
 		p.SignIn(w, r)
 		return
 	}
-	provider := r.PathValue("provider")
-	scopes := p.Scopes(provider)
+	wish := Wish{Provider: r.PathValue("provider")}
 	if want := r.URL.Query().Get("want"); want != "" {
 		t, err := p.Vault.openTicket(want)
-		if err == nil && t.Provider != provider {
+		if err == nil && t.Provider != wish.Provider {
 			err = ErrState
 		}
 		if err == nil && t.User != c.User() {
@@ -87,24 +86,34 @@ func (p Page) begin(w http.ResponseWriter, r *http.Request) {
 			p.complain(w, err)
 			return
 		}
-		scopes = t.Scopes
+		wish = t.Wish
+	} else {
+		wish.Scopes = p.Scopes(wish.Provider)
 	}
-	// Scopes add up: asking for more must not lose what is there.
-	accounts, err := p.Vault.Accounts(r.Context(), c)
-	if err == nil {
-		for _, a := range accounts {
-			if a.Provider == provider {
-				scopes = append(scopes, a.Scopes...)
-			}
-		}
+	if err := p.Vault.addUp(c, &wish); err != nil {
+		p.complain(w, err)
+		return
 	}
-	to, err := p.Vault.Begin(r.Context(), c, provider, scopes)
+	to, err := p.Vault.Begin(r.Context(), c, wish)
 	if err != nil {
 		p.complain(w, err)
 		return
 	}
 	pages.Headers(w.Header())
 	http.Redirect(w, r, to, http.StatusFound)
+}
+
+// addUp asks for what an account has as well, where a new grant replaces the
+// old: asking for more must not lose what is there.
+func (v *Vault) addUp(c authz.Caller, w *Wish) error {
+	if p := v.routes[w.Provider]; p == nil || p.Several {
+		return nil
+	}
+	return v.each(c, func(r connection) {
+		if r.Provider == w.Provider && (w.Account == "" || w.Account == r.ID || w.Account == r.Alias) {
+			w.Scopes = set(w.Scopes, r.Scopes)
+		}
+	})
 }
 
 func (p Page) finish(w http.ResponseWriter, r *http.Request) {
@@ -129,7 +138,7 @@ func (p Page) finish(w http.ResponseWriter, r *http.Request) {
 // provider or the link said is repeated.
 func (p Page) complain(w http.ResponseWriter, err error) {
 	status, text := http.StatusBadGateway, "The provider did not finish the connection. Nothing was stored; try again."
-	var no refusal
+	var no *oauth.Refusal
 	switch {
 	case errors.Is(err, ErrState):
 		status, text = http.StatusBadRequest, "This link was used, changed or is too old. Start the connection again."
@@ -140,13 +149,17 @@ func (p Page) complain(w http.ResponseWriter, err error) {
 	case errors.Is(err, ErrRefused):
 		status, text = http.StatusForbidden, "The provider's consent was refused. Nothing was stored."
 	case errors.Is(err, ErrOtherAccount):
-		status, text = http.StatusConflict, "Another account is already connected under this name. Disconnect it first, then connect this one."
+		status, text = http.StatusConflict, "You signed in to a different account than the one to connect. Nothing was changed. To add it, connect it under a name of its own."
+	case errors.Is(err, ErrNameTaken):
+		status, text = http.StatusConflict, "The name is taken, or is none. Nothing was changed."
+	case errors.Is(err, ErrFrozen):
+		status, text = http.StatusForbidden, "This is frozen. Nothing was stored; thaw it first."
 	case errors.Is(err, ErrUnconfigured):
 		status, text = http.StatusNotFound, "The operator has not set a client_id for this provider (providers in deputy.yaml)."
 	case errors.Is(err, ErrNoAccount):
 		status, text = http.StatusNotFound, "There is no such provider."
 	case errors.As(err, &no):
-		status, text = http.StatusBadGateway, "The provider refused the exchange ("+no.code+"). Nothing was stored."
+		status, text = http.StatusBadGateway, "The provider refused the exchange ("+no.Code+"). Nothing was stored."
 	}
 	pages.Message(w, status, "Not connected", text)
 }

@@ -1,35 +1,73 @@
 package vault
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
+	"time"
+
+	"deputy/vault/internal/oauth"
 )
 
-// Provider describes one OAuth provider and its API, as data. The provider
-// packages under tools declare theirs; configuration fills in the client and
-// may move the endpoints (tests, GitHub Enterprise, proxies).
+// Names of the OAuth layer that a declaration needs. They are data: what can
+// speak to a server, or look into a Secret, stays below.
+type (
+	Server     = oauth.Server
+	Secret     = oauth.Secret
+	Shape      = oauth.Shape
+	Revocation = oauth.Revocation
+	Verdict    = oauth.Verdict
+)
+
+const (
+	SlackV2User = oauth.SlackV2User
+
+	RevokeToken  = oauth.RevokeToken
+	RevokeBearer = oauth.RevokeBearer
+	RevokeGitHub = oauth.RevokeGitHub
+
+	GrantEnded = oauth.GrantEnded
+	ClientBad  = oauth.ClientBad
+)
+
+// NewSecret makes a Secret. Only this package can look into it again.
+func NewSecret(v string) Secret { return oauth.Hide(v) }
+
+// Provider describes one provider and its API, as data. The provider packages
+// under tools declare theirs; configuration fills in the client, may move the
+// endpoints (tests, GitHub Enterprise, proxies), and declares in-house ones.
 type Provider struct {
 	Name  string // "google", as in the configuration
 	Title string // "Google", as a person reads it
 
-	AuthURL, TokenURL, RevokeURL, APIURL string
-	ClientID                             string
-	ClientSecret                         Secret
+	APIURL   string
+	OAuth    Server
+	Public   *Server // instead of OAuth where the client has no secret (Slack's PKCE apps)
+	Discover bool    // what OAuth lacks comes from its issuer's metadata
 
-	PKCE       bool              // the provider knows S256 (RFC 7636)
-	Issuer     string            // compared with iss (RFC 9207) when the provider sends it
-	AuthParams map[string]string // further parameters of the authorization request
-	ScopeParam string            // "scope", or Slack's "user_scope"
-	ScopeSep   string            // " ", or ","
-	BaseScopes []string          // asked with every grant
+	// Key is a static key instead of OAuth; every user has it. KeyHeader is
+	// where it goes; "" is a bearer.
+	Key       Secret
+	KeyHeader string
+
+	// Several says that grants of different scopes live side by side, so that a
+	// tool that reads never holds a token that sends. Else scopes add up.
+	Several bool
+
+	// App says that tokens have permissions of their own and no scopes (GitHub
+	// Apps): what is allowed was settled when the app was installed.
+	App bool
+
+	BaseScopes []string // asked with every grant
 	Implies    map[string][]string
-	Shape      Shape
-	Revocation Revocation
 	RevokeNote string // what else ends when a grant is revoked
 	Identity   Identity
+	Narrow     Narrow
 
 	// Reads and Writes declare every request that may ever be made, as
 	// http.ServeMux patterns below APIURL: "GET /repos/{owner}/{repo}". A GET
@@ -37,48 +75,35 @@ type Provider struct {
 	Reads, Writes []string
 	PostReads     bool              // reads are sent as a POST form (Slack)
 	Header        map[string]string // sent with every API request
+	PerMinute     int               // requests one account may make; 0 is no limit of ours
 
 	// Fault sorts an answer that is not a success, or says it is one ("").
 	// Slack says no with a 200.
 	Fault func(status int, body []byte) Kind
 }
 
-// Shape names the form of a token answer.
-type Shape int
-
-const (
-	RFC6749     Shape = iota // access_token at the top; errors may come with a 200 (GitHub)
-	SlackV2User              // the user's token under authed_user, a bot's at the top
-)
-
-// Revocation names how a grant is ended at the provider.
-type Revocation int
-
-const (
-	RevokeForm   Revocation = iota // POST token=… (RFC 7009, Google)
-	RevokeBearer                   // POST with the token as the bearer (Slack auth.revoke)
-	RevokeGitHub                   // DELETE {RevokeURL}/{client_id}/grant with Basic
-)
-
 // Identity says where the provider tells whose account it is: in the ID token
-// of the token answer, or in the answer to a GET below APIURL.
+// of the token answer, or in the answer to a GET below APIURL. With neither,
+// the account is known only by the name its user gave it.
 type Identity struct {
 	IDToken bool
 	Path    string
 	Subject []string // JSON fields that together never change
-	Name    []string // JSON fields that a person recognises
+	Name    []string // JSON fields that a person recognises; the first that is there where Any
+	Any     bool
 }
 
-// Secret is a value that does not print. NewSecret makes one; only this
-// package reads it.
-type Secret struct{ v string }
+// Narrow says how a token for less than the grant is had.
+type Narrow struct {
+	// Refresh: a refresh may ask for fewer scopes (RFC 6749 §6) without ending
+	// the grant it came from. Whether the provider complies is checked each time.
+	Refresh bool
 
-func NewSecret(v string) Secret { return Secret{v} }
-
-func (s Secret) IsZero() bool               { return s.v == "" }
-func (Secret) String() string               { return "(hidden)" }
-func (Secret) GoString() string             { return "(hidden)" }
-func (Secret) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil }
+	// ScopedURL makes tokens for one repository and a few permissions (GitHub
+	// Apps). Permissions gives what each declared request needs: "issues:read".
+	ScopedURL   string
+	Permissions map[string]string
+}
 
 // route is a provider made ready: base parsed, patterns compiled.
 type route struct {
@@ -86,13 +111,30 @@ type route struct {
 	base   *url.URL
 	reads  *http.ServeMux
 	writes *http.ServeMux
+
+	mu       sync.Mutex
+	metadata oauth.Metadata
+	read     time.Time // when
 }
 
 func (p Provider) route() (*route, error) {
-	for name, u := range map[string]string{"auth_url": p.AuthURL, "token_url": p.TokenURL, "api_url": p.APIURL} {
-		if parsed, err := url.Parse(u); err != nil || parsed.Host == "" || parsed.Scheme != "https" && !loopback(parsed) {
-			return nil, fmt.Errorf("provider %s: %s %q: want an https URL (http only on this machine)", p.Name, name, u)
+	if p.Public != nil && p.OAuth.ClientSecret.IsZero() && p.OAuth.ClientID != "" {
+		id := p.OAuth.ClientID
+		p.OAuth = *p.Public
+		p.OAuth.ClientID = id
+	}
+	if p.Key.IsZero() && !p.Discover {
+		if err := p.OAuth.Check(); err != nil {
+			return nil, fmt.Errorf("provider %s: %w", p.Name, err)
 		}
+	}
+	if p.Discover {
+		if err := oauth.SafeURL(p.OAuth.Issuer); err != nil {
+			return nil, fmt.Errorf("provider %s: issuer %w", p.Name, err)
+		}
+	}
+	if err := oauth.SafeURL(p.APIURL); err != nil {
+		return nil, fmt.Errorf("provider %s: api_url %w", p.Name, err)
 	}
 	base, _ := url.Parse(strings.TrimSuffix(p.APIURL, "/"))
 	r := &route{Provider: p, base: base, reads: http.NewServeMux(), writes: http.NewServeMux()}
@@ -107,34 +149,53 @@ func (p Provider) route() (*route, error) {
 
 func nop(http.ResponseWriter, *http.Request) {}
 
-func loopback(u *url.URL) bool {
-	h := u.Hostname()
-	return u.Scheme == "http" && (h == "localhost" || h == "127.0.0.1" || h == "::1")
+// metadataLife is how long a server's description of itself is believed.
+const metadataLife = time.Hour
+
+// server is the authorization server, with what its metadata says. It is read
+// when it is first needed, so that deputy starts without the network.
+func (r *route) server(ctx context.Context, c *http.Client) (*Server, error) {
+	if !r.Discover {
+		return &r.OAuth, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.metadata.Issuer == "" || time.Since(r.read) > metadataLife {
+		m, err := oauth.Discover(ctx, c, r.OAuth.Issuer)
+		if err != nil && r.metadata.Issuer == "" {
+			return nil, &Fault{Provider: r.Name, Kind: Upstream, Cause: err.Error()}
+		}
+		if err == nil {
+			r.metadata, r.read = m, time.Now()
+		}
+	}
+	s := r.metadata.Merge(r.OAuth)
+	return &s, nil
 }
 
-// declared reports whether mux has a pattern for the request, whose path must
-// be in its plain form: what the provider would normalise we refuse.
-func declared(mux *http.ServeMux, method, path string) bool {
+// declared reports whether mux has a pattern for the request, and which. The
+// path must be in its plain form: what the provider would normalise we refuse.
+func declared(mux *http.ServeMux, method, path string) (pattern string, ok bool) {
 	u, err := url.ParseRequestURI(path)
 	if err != nil || u.Host != "" || u.Fragment != "" || strings.Contains(path, "#") {
-		return false
+		return "", false
 	}
 	for _, part := range strings.Split(u.Path, "/")[1:] {
 		if part == "." || part == ".." || strings.ContainsAny(part, "\\\x00") {
-			return false
+			return "", false
 		}
 	}
 	if strings.Contains(u.Path, "//") {
-		return false
+		return "", false
 	}
-	_, pattern := mux.Handler(&http.Request{Method: method, URL: u, Host: "api"})
-	return pattern != ""
+	_, pattern = mux.Handler(&http.Request{Method: method, URL: u, Host: "api"})
+	return pattern, pattern != ""
 }
 
 // covers reports whether the granted scopes include want, directly or because
 // a wider one implies it.
 func (p Provider) covers(granted []string, want string) bool {
-	return slices.ContainsFunc(granted, func(g string) bool {
+	return p.App || slices.ContainsFunc(granted, func(g string) bool {
 		return g == want || slices.Contains(p.Implies[g], want)
 	})
 }
@@ -146,4 +207,44 @@ func (p Provider) missing(granted, want []string) (out []string) {
 		}
 	}
 	return out
+}
+
+// surplus is what was granted and neither asked for nor implied by it.
+func (p Provider) surplus(granted, asked []string) (out []string) {
+	if p.App {
+		return nil
+	}
+	for _, g := range granted {
+		implied := slices.ContainsFunc(p.Implies[g], func(i string) bool { return slices.Contains(asked, i) })
+		if !p.covers(asked, g) && !implied {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// set is a set of scopes in the one order in which they are kept and compared.
+func set(scopes ...[]string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(scopes...))))
+}
+
+// Providers names what can be connected, sorted.
+func (v *Vault) Providers() []string { return slices.Sorted(maps.Keys(v.routes)) }
+
+// Title is a provider's name as a person reads it.
+func (v *Vault) Title(provider string) string {
+	if r := v.routes[provider]; r != nil {
+		return r.Title
+	}
+	return provider
+}
+
+// Origins names where each provider's requests go, for the policy version: a
+// yes given while writes went to one host is no yes for another.
+func (v *Vault) Origins() string {
+	var b strings.Builder
+	for _, name := range v.Providers() {
+		fmt.Fprintf(&b, "%s=%s;", name, v.routes[name].APIURL)
+	}
+	return b.String()
 }

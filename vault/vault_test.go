@@ -131,8 +131,12 @@ func open(t *testing.T, i *issuer, change ...func(*vault.Provider)) *bank {
 		t.Fatal(err)
 	}
 	p := vault.Provider{
-		Name: "github", Title: "GitHub", AuthURL: i.URL + "/auth", TokenURL: i.URL + "/token", RevokeURL: i.URL + "/revoke", APIURL: i.URL + "/api",
-		ClientID: "id", ClientSecret: vault.NewSecret("client-secret-canary"), PKCE: true, ScopeParam: "scope", ScopeSep: " ",
+		Name: "github", Title: "GitHub", APIURL: i.URL + "/api",
+		OAuth: vault.Server{
+			AuthURL: i.URL + "/auth", TokenURL: i.URL + "/token", RevokeURL: i.URL + "/revoke",
+			ClientID: "id", ClientSecret: vault.NewSecret("client-secret-canary"), PKCE: true,
+			Refusals: map[string]vault.Verdict{"bad_refresh_token": vault.GrantEnded, "bad_verification_code": vault.GrantEnded, "incorrect_client_credentials": vault.ClientBad},
+		},
 		Identity: vault.Identity{Path: "/user", Subject: []string{"id"}, Name: []string{"login"}},
 		Reads:    []string{"GET /user", "GET /things/{id}"}, Writes: []string{"POST /things"},
 		Fault: func(status int, _ []byte) vault.Kind {
@@ -174,7 +178,7 @@ func (b *bank) person(user, session string) authz.Caller {
 // begin starts a connection and returns what the provider would send back.
 func (b *bank) begin(c authz.Caller) url.Values {
 	b.t.Helper()
-	to, err := b.Begin(ctx, c, "github", []string{"read", "write"})
+	to, err := b.Begin(ctx, c, vault.Wish{Provider: "github", Scopes: []string{"read", "write"}})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -289,7 +293,7 @@ func TestConnectAttacks(t *testing.T) {
 			return b.me, a
 		}, vault.ErrRefused, 0},
 	} {
-		b := open(t, newIssuer(t), func(p *vault.Provider) { p.Issuer = "https://issuer.example" })
+		b := open(t, newIssuer(t), func(p *vault.Provider) { p.OAuth.Issuer = "https://issuer.example" })
 		who, answer := c.attack(b, b.begin(b.me))
 		_, err := b.Finish(ctx, who, "github", answer)
 		if !errors.Is(err, c.want) {
@@ -687,8 +691,8 @@ func TestTheStoreHoldsNoToken(t *testing.T) {
 }
 
 func TestNothingPrintsASecret(t *testing.T) {
-	p := vault.Provider{ClientSecret: vault.NewSecret("client-secret-canary")}
-	j, _ := json.Marshal(p.ClientSecret)
+	p := vault.Provider{OAuth: vault.Server{ClientSecret: vault.NewSecret("client-secret-canary")}}
+	j, _ := json.Marshal(p.OAuth.ClientSecret)
 	for _, s := range []string{fmt.Sprint(p), fmt.Sprintf("%+v", p), fmt.Sprintf("%#v", p), string(j)} {
 		if strings.Contains(s, "canary") {
 			t.Errorf("it prints: %s", s)
@@ -698,7 +702,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 
 func TestEndpointsMustBeSafe(t *testing.T) {
 	for _, bad := range []string{"http://github.example", "ftp://x", "", "https://", "://"} {
-		p := vault.Provider{Name: "x", AuthURL: bad, TokenURL: "https://x/t", APIURL: "https://x"}
+		p := vault.Provider{Name: "x", OAuth: vault.Server{AuthURL: bad, TokenURL: "https://x/t"}, APIURL: "https://x"}
 		if _, err := vault.Open(vault.Config{Store: store.NewMemory(), Providers: []vault.Provider{p}}); err == nil {
 			t.Errorf("%q was accepted", bad)
 		}
@@ -721,7 +725,7 @@ func TestConnectPage(t *testing.T) { // T2, T3
 		mux.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
 		return rec.Result()
 	}
-	link, err := b.ConnectURL(b.me, "github", []string{"write"})
+	link, err := b.ConnectURL(b.me, vault.Wish{Provider: "github", Scopes: []string{"write"}})
 	if err != nil {
 		t.Fatal(err)
 	}

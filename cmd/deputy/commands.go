@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"deputy/internal/audit"
 	"deputy/internal/store"
 	"deputy/tools"
-	"deputy/vault"
 )
 
 // me lets the person at the terminal in: whoever can open the home or its
@@ -42,52 +40,6 @@ func (inv *invocation) printJSON(v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
-}
-
-func accounts(inv *invocation) error {
-	me, err := inv.me()
-	if err != nil {
-		return err
-	}
-	all, err := inv.app.vault.Accounts(inv.ctx, me)
-	if err != nil {
-		return err
-	}
-	var rows [][]string
-	for _, a := range all {
-		rows = append(rows, []string{a.ID, a.State, a.Since.Local().Format("2006-01-02 15:04"), strings.Join(a.Scopes, " ")})
-	}
-	if len(rows) == 0 && !inv.global.json {
-		fmt.Fprintln(inv.err, "deputy: nothing is connected yet: deputy connect google (or slack, github)")
-	}
-	return inv.list(map[string]any{"accounts": slices.Concat([]vault.Account{}, all)}, "ACCOUNT STATE SINCE SCOPES", rows)
-}
-
-func disconnect(inv *invocation) error {
-	if len(inv.args) != 1 {
-		return usage("name one account; deputy accounts lists them")
-	}
-	me, err := inv.me()
-	if err != nil {
-		return err
-	}
-	report, err := inv.app.vault.Disconnect(inv.ctx, me, inv.args[0])
-	if errors.Is(err, vault.ErrNoAccount) {
-		return fmt.Errorf("no account %q is connected: deputy accounts lists them", inv.args[0])
-	}
-	if err != nil {
-		return err
-	}
-	if inv.global.json {
-		return inv.printJSON(report)
-	}
-	what := "revoked at the provider and forgotten"
-	if !report.Revoked {
-		what = "forgotten"
-	}
-	fmt.Fprintf(inv.out, "%s: %s\n  scopes it had: %s\n  connected since: %s\n  note: %s\n",
-		report.ID, what, strings.Join(report.Scopes, " "), report.Since.Local().Format("2006-01-02 15:04"), report.Note)
-	return nil
 }
 
 func toolsCommand(inv *invocation) error {

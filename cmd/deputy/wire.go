@@ -23,16 +23,8 @@ import (
 	"deputy/internal/server"
 	"deputy/internal/store"
 	"deputy/tools"
-	"deputy/tools/github"
-	"deputy/tools/gmail"
-	"deputy/tools/slack"
 	"deputy/vault"
 )
-
-// providers is every provider this build knows, in the order people meet them.
-func providers() []tools.Provider {
-	return []tools.Provider{gmail.Provider(), slack.Provider(), github.Provider()}
-}
 
 // app is one open home with everything wired. Exactly one process has it.
 type app struct {
@@ -126,7 +118,10 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var oauth []vault.Provider
+	oauth, err := inHouse(c)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range all {
 		oauth = append(oauth, p.Provider)
 	}
@@ -177,6 +172,7 @@ func (a *app) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	a.guard.Shutdown(ctx)
+	a.vault.Close(ctx)
 	return a.store.Close()
 }
 
@@ -213,29 +209,6 @@ func privateDir(path string) error {
 		return fmt.Errorf("home %s can be read by others: chmod 700 it", path)
 	}
 	return nil
-}
-
-// configured lays the configuration over the providers' declarations.
-func configured(c config.Config) ([]tools.Provider, error) {
-	all := providers()
-	for i := range all {
-		p, set := &all[i], c.Providers[all[i].Name]
-		secret, err := set.ClientSecret.Read()
-		if err != nil {
-			return nil, fmt.Errorf("providers.%s.client_secret: %w", p.Name, err)
-		}
-		p.ClientID, p.ClientSecret = set.ClientID, vault.NewSecret(secret)
-		moved := false
-		for to, from := range map[*string]string{&p.APIURL: set.APIURL, &p.AuthURL: set.AuthURL, &p.TokenURL: set.TokenURL, &p.RevokeURL: set.RevokeURL} {
-			if from != "" {
-				*to, moved = from, true
-			}
-		}
-		if moved {
-			p.Issuer = "" // another server than the one whose name we know
-		}
-	}
-	return all, nil
 }
 
 func modelText(model string) (string, error) {

@@ -31,6 +31,7 @@ type Line struct {
 	Session   string            `json:"session,omitempty"`
 	Tool      string            `json:"tool,omitempty"`
 	Account   string            `json:"account,omitempty"`
+	Reach     string            `json:"reach,omitempty"` // how much the token that was used is good for: repository, scopes, exact or grant
 	Approval  string            `json:"approval,omitempty"`
 	Digest    string            `json:"digest,omitempty"`
 	Policy    string            `json:"policy,omitempty"`
@@ -106,6 +107,9 @@ func Tail(tx store.Tx, n int) ([]json.RawMessage, error) {
 	}
 	return out, nil
 }
+
+// Each calls fn for every line, oldest first.
+func Each(tx store.Tx, fn func(json.RawMessage) error) error { return lines.All(tx, fn) }
 
 // Verify walks the whole chain and returns the number of lines, or an error
 // naming the first line that does not fit.

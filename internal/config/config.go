@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -25,20 +26,39 @@ type Config struct {
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
 	User      string              `yaml:"user" doc:"the person this home belongs to; empty: the operating system's user"`
-	Providers map[string]Provider `yaml:"providers" doc:"OAuth clients: google, slack, github"`
+	Providers map[string]Provider `yaml:"providers" doc:"OAuth clients: google, slack, github, and any of your own"`
 	Tools     Tools               `yaml:"tools" doc:"which tools there are"`
 	Authz     Authz               `yaml:"authz" doc:"who may see and do what"`
 	Approvals Approvals           `yaml:"approvals" doc:"when a person is asked, and where"`
 }
 
-// Provider is one OAuth client, and where the provider is if not at home.
+// Provider is one OAuth client, and where the provider is if not at home. A
+// name that is not google, slack or github declares a provider of one's own.
 type Provider struct {
-	ClientID     string `yaml:"client_id" doc:"from the provider's developer console"`
-	ClientSecret Secret `yaml:"client_secret" doc:"file:PATH, env:NAME or keyring:NAME"`
-	APIURL       string `yaml:"api_url" doc:"tests, GitHub Enterprise, proxies"`
-	AuthURL      string `yaml:"auth_url"`
-	TokenURL     string `yaml:"token_url"`
-	RevokeURL    string `yaml:"revoke_url"`
+	Type         string   `yaml:"type" doc:"a provider of your own: oidc, oauth2 or key; empty for google, slack and github"`
+	Title        string   `yaml:"title" doc:"as a person reads it; empty: the name"`
+	ClientID     string   `yaml:"client_id" doc:"from the provider's developer console"`
+	ClientSecret Secret   `yaml:"client_secret" doc:"file:PATH, env:NAME or keyring:NAME; empty: a public client (PKCE)"`
+	App          bool     `yaml:"app" doc:"github: the client is a GitHub App, whose tokens are narrowed to one repository for each request"`
+	Issuer       string   `yaml:"issuer" doc:"of your own: its metadata names the endpoints (RFC 8414, OpenID Connect Discovery)"`
+	Scopes       []string `yaml:"scopes" doc:"of your own: what is asked"`
+	Resource     string   `yaml:"resource" doc:"of your own: the API that tokens are for (RFC 8707)"`
+	NoPKCE       bool     `yaml:"no_pkce" doc:"of your own: the server does not know PKCE S256, and the client has a secret"`
+	Identity     Identity `yaml:"identity" doc:"oauth2: where the API says whose account it is"`
+	Key          Secret   `yaml:"key" doc:"type key: a static key, by reference"`
+	KeyHeader    string   `yaml:"key_header" doc:"type key: the header it goes in; empty: Authorization, as a bearer"`
+	APIURL       string   `yaml:"api_url" doc:"tests, GitHub Enterprise, proxies; required for your own"`
+	AuthURL      string   `yaml:"auth_url"`
+	TokenURL     string   `yaml:"token_url"`
+	RevokeURL    string   `yaml:"revoke_url"`
+	DeviceURL    string   `yaml:"device_url"`
+}
+
+// Identity says where an API tells whose token it got.
+type Identity struct {
+	Path    string `yaml:"path" doc:"below api_url, as /user; empty: the account is known by the name given at connect"`
+	Subject string `yaml:"subject" doc:"the JSON field that never changes"`
+	Name    string `yaml:"name" doc:"the JSON field that a person recognises"`
 }
 
 // Tools narrows the catalogue.
@@ -148,8 +168,59 @@ func emptyDocument(data []byte) bool {
 	return true
 }
 
-// ProviderNames are the providers this build knows.
-var ProviderNames = []string{"github", "google", "slack"}
+// Builtin are the providers this build has tools for.
+var Builtin = []string{"github", "google", "slack"}
+
+var providerName = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
+
+// check refuses a provider that says too little, or what has no effect.
+func (p Provider) check(name string) error {
+	own := !slices.Contains(Builtin, name)
+	complain := func(format string, args ...any) error {
+		return fmt.Errorf("providers.%s: %s", name, fmt.Sprintf(format, args...))
+	}
+	if !own {
+		if p.Type != "" || p.Issuer != "" || len(p.Scopes) > 0 || p.Resource != "" || p.NoPKCE || p.Identity != (Identity{}) || p.Key != "" || p.KeyHeader != "" {
+			return complain("type, issuer, scopes, resource, no_pkce, identity and key are for a provider of your own: give it another name")
+		}
+		if p.App && name != "github" {
+			return complain("app is for github")
+		}
+		return nil
+	}
+	if !providerName.MatchString(name) {
+		return complain("want a name of small letters, digits and -, at most 31")
+	}
+	if !slices.Contains([]string{"oidc", "oauth2", "key"}, p.Type) {
+		return complain("want one of %s, or type: oidc, oauth2 or key for a provider of your own", strings.Join(Builtin, ", "))
+	}
+	if p.APIURL == "" {
+		return complain("api_url is missing: it is where tokens may be sent, and nowhere else")
+	}
+	switch {
+	case p.App:
+		return complain("app is for github")
+	case p.Type == "key" && (p.Key == "" || p.ClientID != "" || p.ClientSecret != ""):
+		return complain("type key takes key, and no client")
+	case p.Type == "key":
+		return nil
+	case p.Key != "":
+		return complain("key goes with type: key")
+	case p.ClientID == "":
+		return complain("client_id is missing")
+	case p.NoPKCE && p.ClientSecret == "":
+		return complain("a client without a secret needs PKCE")
+	case p.Type == "oidc" && p.Issuer == "":
+		return complain("issuer is missing")
+	case p.Type == "oidc" && p.Identity != (Identity{}):
+		return complain("identity is for oauth2: with oidc the ID token says it")
+	case p.Issuer == "" && (p.AuthURL == "" || p.TokenURL == ""):
+		return complain("want issuer, or auth_url and token_url")
+	case p.Identity.Path != "" && (p.Identity.Subject == "" || p.Identity.Name == ""):
+		return complain("identity needs path, subject and name")
+	}
+	return nil
+}
 
 func (c *Config) check() error {
 	if rest, ok := strings.CutPrefix(c.Home, "~/"); ok {
@@ -182,9 +253,9 @@ func (c *Config) check() error {
 	if c.Home == "" || c.Listen == "" || c.Authz.Model == "" {
 		return errors.New("home, listen and authz.model cannot be empty")
 	}
-	for name := range c.Providers {
-		if !slices.Contains(ProviderNames, name) {
-			return fmt.Errorf("providers: %q: want one of %s", name, strings.Join(ProviderNames, ", "))
+	for name, p := range c.Providers {
+		if err := p.check(name); err != nil {
+			return err
 		}
 	}
 	for key, v := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"deputy/internal/config"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestEmptyFileIsComplete(t *testing.T) {
@@ -33,7 +34,7 @@ func TestExampleParsesToItself(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in:\n%s", err, config.Example(c))
 	}
-	if diff := cmp.Diff(c, got); diff != "" {
+	if diff := cmp.Diff(c, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,11 +32,11 @@ func writeStruct(b *strings.Builder, v reflect.Value, indent string) {
 				continue
 			}
 			fmt.Fprintf(b, "%s%s:\n", indent, name)
-			for _, key := range ProviderNames {
-				if e := fv.MapIndex(reflect.ValueOf(key)); e.IsValid() {
-					fmt.Fprintf(b, "%s  %s:\n", indent, key)
-					writeStruct(b, e, indent+"    ")
-				}
+			keys := fv.MapKeys()
+			slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+			for _, key := range keys {
+				fmt.Fprintf(b, "%s  %s:\n", indent, key)
+				writeStruct(b, fv.MapIndex(key), indent+"    ")
 			}
 		case fv.Type() == reflect.TypeFor[time.Duration]():
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, fv.Interface())

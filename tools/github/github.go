@@ -48,16 +48,24 @@ func Provider() tools.Provider {
 			Name:  "github",
 			Title: "GitHub",
 
-			AuthURL:   "https://github.com/login/oauth/authorize",
-			TokenURL:  "https://github.com/login/oauth/access_token",
-			RevokeURL: "https://api.github.com/applications",
-			APIURL:    "https://api.github.com",
-
-			PKCE:       true,
-			ScopeParam: "scope",
-			ScopeSep:   " ",
+			APIURL: "https://api.github.com",
+			OAuth: vault.Server{
+				AuthURL:    "https://github.com/login/oauth/authorize",
+				TokenURL:   "https://github.com/login/oauth/access_token",
+				RevokeURL:  "https://api.github.com/applications",
+				DeviceURL:  "https://github.com/login/device/code",
+				PKCE:       true,
+				Revocation: vault.RevokeGitHub,
+				RevokesAll: true,
+				Refusals: map[string]vault.Verdict{
+					"bad_refresh_token": vault.GrantEnded, "bad_verification_code": vault.GrantEnded,
+					"incorrect_client_credentials": vault.ClientBad, "redirect_uri_mismatch": vault.ClientBad,
+					"incorrect_device_code": vault.GrantEnded, "device_flow_disabled": vault.ClientBad, "unsupported_grant_type": vault.ClientBad,
+				},
+			},
+			Several:    true, // up to ten tokens, one for each set of scopes
+			Narrow:     vault.Narrow{ScopedURL: "https://api.github.com/applications", Permissions: permissions},
 			Implies:    map[string][]string{"repo": {"public_repo"}},
-			Revocation: vault.RevokeGitHub,
 			RevokeNote: "GitHub ended every token that deputy's app had for this account, on this and any other installation of the app.",
 			Identity: vault.Identity{
 				Path:    "/user",
@@ -94,4 +102,20 @@ func Provider() tools.Provider {
 		}
 	}
 	return p
+}
+
+// permissions are what a GitHub App's token needs for each request (its REST
+// reference, "Permissions required for GitHub Apps").
+var permissions = map[string]string{
+	"GET /repos/{owner}/{repo}":                            "metadata:read",
+	"GET /repos/{owner}/{repo}/issues":                     "issues:read",
+	"GET /repos/{owner}/{repo}/issues/{number}":            "issues:read",
+	"GET /repos/{owner}/{repo}/issues/{number}/comments":   "issues:read",
+	"GET /repos/{owner}/{repo}/issues/{number}/labels":     "issues:read",
+	"GET /repos/{owner}/{repo}/issues/{number}/sub_issues": "issues:read",
+	"GET /repos/{owner}/{repo}/contents":                   "contents:read",
+	"GET /repos/{owner}/{repo}/contents/{path...}":         "contents:read",
+	"POST /repos/{owner}/{repo}/issues":                    "issues:write",
+	"PATCH /repos/{owner}/{repo}/issues/{number}":          "issues:write",
+	"POST /repos/{owner}/{repo}/issues/{number}/comments":  "issues:write",
 }

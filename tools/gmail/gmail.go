@@ -34,18 +34,25 @@ func Provider() tools.Provider {
 			Name:  "google",
 			Title: "Google",
 
-			AuthURL:   "https://accounts.google.com/o/oauth2/v2/auth",
-			TokenURL:  "https://oauth2.googleapis.com/token",
-			RevokeURL: "https://oauth2.googleapis.com/revoke",
-			APIURL:    "https://gmail.googleapis.com",
-
-			PKCE:   true,
-			Issuer: "https://accounts.google.com",
-			// Google gives a refresh token only for offline access, and only when it
-			// asks for consent.
-			AuthParams: map[string]string{"access_type": "offline", "prompt": "consent"},
-			ScopeParam: "scope",
-			ScopeSep:   " ",
+			APIURL: "https://gmail.googleapis.com",
+			OAuth: vault.Server{
+				AuthURL:   "https://accounts.google.com/o/oauth2/v2/auth",
+				TokenURL:  "https://oauth2.googleapis.com/token",
+				RevokeURL: "https://oauth2.googleapis.com/revoke",
+				DeviceURL: "", // Google's device flow takes no Gmail scope
+				Issuer:    "https://accounts.google.com",
+				PKCE:      true,
+				// Google gives a refresh token only for offline access, and only when
+				// it asks for consent.
+				Params:     map[string]string{"access_type": "offline", "prompt": "consent"},
+				Revocation: vault.RevokeToken,
+				RevokesAll: true,
+				Refusals:   map[string]vault.Verdict{"admin_policy_enforced": vault.GrantEnded, "org_internal": vault.ClientBad, "deleted_client": vault.ClientBad},
+			},
+			// include_granted_scopes stays off: each grant is for itself, so that
+			// reading never holds a token that sends.
+			Several:    true,
+			Narrow:     vault.Narrow{Refresh: true},
 			BaseScopes: []string{"openid", "email"},
 			Implies: map[string][]string{
 				allMail: {modify, readonly, compose, send},
@@ -54,7 +61,6 @@ func Provider() tools.Provider {
 				// What Google calls "email" in its answer.
 				"https://www.googleapis.com/auth/userinfo.email": {"email"},
 			},
-			Revocation: vault.RevokeForm,
 			RevokeNote: "Google ends all access this user gave to the same Google Cloud project, not only this connection: other programs that use the project have to be connected again too.",
 			Identity:   vault.Identity{IDToken: true, Subject: []string{"sub"}, Name: []string{"email"}},
 

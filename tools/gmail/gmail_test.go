@@ -135,13 +135,14 @@ func TestRefusals(t *testing.T) {
 		{"a redirect", gmailfake.Fault{Status: 302, Header: map[string][]string{"Location": {"http://127.0.0.1:1/"}}, Body: `{}`}, "upstream"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f.Inject(c.fault)
+			w, f, anna := connected(t)
+			f.Inject(c.fault, c.fault) // a read is tried twice where that may help
 			out := w.Call(anna, "gmail_search_threads", `{}`)
 			r, ok := out.(tools.Refusal)
 			if !ok || r.Kind != c.kind {
 				t.Fatalf("got %T %s, want %s", out, out.Structured(), c.kind)
 			}
-			if strings.Contains(string(out.Structured())+tools.Text(out), secret) {
+			if strings.Contains(string(out.Structured())+tools.Text(out)+w.Log.String(), secret) {
 				t.Errorf("the provider's words came through: %s", out.Structured())
 			}
 			if c.name == "too fast" && r.After != 30*time.Second {
@@ -152,9 +153,6 @@ func TestRefusals(t *testing.T) {
 	f.Inject(gmailfake.Fault{Status: 403, Body: reason("insufficientPermissions")})
 	if out, ok := w.Call(anna, "gmail_search_threads", `{}`).(tools.NeedsConnection); !ok {
 		t.Errorf("too narrow a grant: %T", out)
-	}
-	if strings.Contains(w.Log.String(), secret) {
-		t.Error("the provider's words are in the log")
 	}
 }
 

@@ -31,19 +31,29 @@ func Provider() tools.Provider {
 			Name:  "slack",
 			Title: "Slack",
 
-			AuthURL:   "https://slack.com/oauth/v2/authorize",
-			TokenURL:  "https://slack.com/api/oauth.v2.access",
-			RevokeURL: "https://slack.com/api/auth.revoke",
-			APIURL:    "https://slack.com/api",
-
+			APIURL: "https://slack.com/api",
+			OAuth: vault.Server{
+				AuthURL:    "https://slack.com/oauth/v2/authorize",
+				TokenURL:   "https://slack.com/api/oauth.v2.access",
+				RevokeURL:  "https://slack.com/api/auth.revoke",
+				ScopeParam: "user_scope", // "scope" would ask for a bot, who is not this person
+				ScopeSep:   ",",
+				Shape:      vault.SlackV2User,
+				Revocation: vault.RevokeBearer,
+				Refusals:   refusals,
+			},
 			// A Slack app that once switches PKCE on is a public client for good: no
-			// secret, and refresh tokens that end after 30 days. deputy's app keeps
-			// its secret.
-			PKCE:       false,
-			ScopeParam: "user_scope", // "scope" would ask for a bot, who is not this person
-			ScopeSep:   ",",
-			Shape:      vault.SlackV2User,
-			Revocation: vault.RevokeBearer,
+			// secret, and refresh tokens that end after 30 days.
+			Public: &vault.Server{
+				AuthURL:    "https://slack.com/oauth/v2_user/authorize",
+				TokenURL:   "https://slack.com/api/oauth.v2.user.access",
+				RevokeURL:  "https://slack.com/api/auth.revoke",
+				PKCE:       true,
+				ScopeSep:   ",",
+				Shape:      vault.SlackV2User,
+				Revocation: vault.RevokeBearer,
+				Refusals:   refusals,
+			},
 			RevokeNote: "Slack ended this connection's tokens. The app itself stays installed in the workspace until it is removed there.",
 			Identity: vault.Identity{
 				Path:    "/auth.test",
@@ -73,4 +83,11 @@ func Provider() tools.Provider {
 		},
 		Render: render,
 	}
+}
+
+// refusals are what Slack's token endpoint says instead of RFC 6749's codes.
+var refusals = map[string]vault.Verdict{
+	"invalid_refresh_token": vault.GrantEnded, "token_revoked": vault.GrantEnded, "token_expired": vault.GrantEnded, "account_inactive": vault.GrantEnded,
+	"invalid_code": vault.GrantEnded, "code_already_used": vault.GrantEnded,
+	"invalid_client_id": vault.ClientBad, "bad_client_secret": vault.ClientBad, "bad_redirect_uri": vault.ClientBad,
 }

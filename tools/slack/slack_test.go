@@ -102,22 +102,20 @@ func TestRefusals(t *testing.T) {
 		{"a redirect", slackfake.Fault{Status: 302, Header: map[string][]string{"Location": {"http://127.0.0.1:1/"}}, Body: `{"ok":true}`}, "upstream"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f.Inject(c.fault)
+			w, f, anna := connected(t)
+			f.Inject(c.fault, c.fault) // a read is tried twice where that may help
 			out := w.Call(anna, "slack_search_channels", `{"query":""}`)
 			r, ok := out.(tools.Refusal)
 			if !ok || r.Kind != c.kind {
 				t.Fatalf("got %T %s, want %s", out, out.Structured(), c.kind)
 			}
-			if strings.Contains(string(out.Structured())+tools.Text(out), secret) {
+			if strings.Contains(string(out.Structured())+tools.Text(out)+w.Log.String(), secret) {
 				t.Errorf("the provider's words came through: %s", out.Structured())
 			}
 			if c.name == "too fast" && r.After != 30*time.Second {
 				t.Errorf("after %v", r.After)
 			}
 		})
-	}
-	if strings.Contains(w.Log.String(), secret) {
-		t.Error("the provider's words are in the log")
 	}
 
 	// A scope that went missing leads to the consent page.

@@ -277,7 +277,7 @@ func TestLabels(t *testing.T) {
 // The declaration names the requests that are made, and no more.
 func TestDeclaration(t *testing.T) {
 	p := Provider()
-	if p.PKCE || p.ScopeParam != "user_scope" || p.Shape != vault.SlackV2User || !p.PostReads {
+	if p.OAuth.PKCE || p.OAuth.ScopeParam != "user_scope" || p.OAuth.Shape != vault.SlackV2User || !p.PostReads {
 		t.Errorf("%+v", p.Provider)
 	}
 	if got := fmt.Sprint(p.Writes); got != "[POST "+postPath+"]" {

@@ -113,15 +113,18 @@ func (d disk) Update(fn func(store.Tx) error) error {
 
 // Point turns a provider's endpoints to a fake at base, keeping their paths.
 func Point(p vault.Provider, base string) vault.Provider {
-	for _, u := range []*string{&p.AuthURL, &p.TokenURL, &p.RevokeURL, &p.APIURL} {
+	for _, u := range []*string{&p.OAuth.AuthURL, &p.OAuth.TokenURL, &p.OAuth.RevokeURL, &p.OAuth.DeviceURL, &p.Narrow.ScopedURL, &p.APIURL} {
+		if *u == "" {
+			continue
+		}
 		parsed, err := url.Parse(*u)
 		if err != nil {
 			panic(err)
 		}
 		*u = base + parsed.Path
 	}
-	p.Issuer = ""
-	p.ClientID, p.ClientSecret = "client", vault.NewSecret("client-secret")
+	p.OAuth.Issuer = ""
+	p.OAuth.ClientID, p.OAuth.ClientSecret = "client", vault.NewSecret("client-secret")
 	return p
 }
 
@@ -142,7 +145,7 @@ func (w *World) Connect(c authz.Caller, scopes ...string) (vault.Connected, erro
 		scopes, err = w.Guard.Catalog().Scopes(w.provider.Name)
 		check(w.T, err)
 	}
-	to, err := w.Vault.Begin(ctx, c, w.provider.Name, scopes)
+	to, err := w.Vault.Begin(ctx, c, vault.Wish{Provider: w.provider.Name, Scopes: scopes})
 	if err != nil {
 		return vault.Connected{}, err
 	}

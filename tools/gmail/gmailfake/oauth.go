@@ -122,7 +122,7 @@ func (f *Fake) token(w http.ResponseWriter, r *http.Request) {
 			answer["refresh_token"] = token
 		}
 		if slices.Contains(g.scopes, "openid") {
-			answer["id_token"] = idToken(id, g.email, f.c.Now())
+			answer["id_token"] = idToken(id, g.email)
 		}
 	case "refresh_token":
 		if g = f.refresh[r.FormValue("refresh_token")]; g == nil {
@@ -147,8 +147,10 @@ func (f *Fake) issue(prefix string) string {
 }
 
 // idToken has no real signature: nobody may trust it who did not get it
-// straight from the token endpoint.
-func idToken(client, email string, now time.Time) string {
+// straight from the token endpoint. It lives by the real clock, which is the
+// one its reader goes by.
+func idToken(client, email string) string {
+	now := time.Now()
 	part := func(v any) string {
 		data, _ := json.Marshal(v)
 		return base64.RawURLEncoding.EncodeToString(data)
