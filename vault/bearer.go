@@ -25,12 +25,15 @@ func (l *Lease) bearer(ctx context.Context, req approvals.Request, pattern strin
 		return bearer{token: l.route.Key, reach: Grant}, v.Frozen(l.caller, l.route.Name, l.account.ID)
 	}
 	var refused *current
-	if than != nil {
+	if than != nil && l.route == l.source {
 		refused = &than.from
 	}
 	now, err := v.fresh(ctx, l, refused)
 	if err != nil {
 		return bearer{}, err
+	}
+	if l.route != l.source {
+		return v.trade(ctx, l, now, than != nil)
 	}
 	b := bearer{token: oauth.Hide(now.tokens.Access), reach: Grant, from: now}
 	if !l.route.App && len(l.route.surplus(now.grant.Scopes, set(l.need, l.route.BaseScopes))) == 0 {

@@ -60,6 +60,8 @@ func (v *Vault) ready(c authz.Caller, w *Wish) (*route, error) {
 		return nil, fmt.Errorf("%w: no provider %q", ErrNoAccount, w.Provider)
 	case !p.Key.IsZero():
 		return nil, fmt.Errorf("%w: %s has a static key: there is nothing to connect", ErrUnconfigured, w.Provider)
+	case p.From != "":
+		return nil, fmt.Errorf("%w: %s is reached through %s: connect that", ErrUnconfigured, w.Provider, p.From)
 	case p.OAuth.ClientID == "":
 		return nil, fmt.Errorf("%w (%s)", ErrUnconfigured, w.Provider)
 	case c.IsZero():
@@ -321,7 +323,7 @@ func (v *Vault) keep(r *connection, g *grant, w Wish, t oauth.Tokens) (old []tok
 		if err != nil {
 			return err
 		}
-		if err := v.seal(tx, &c, c.grant(next.ID), t, ""); err != nil {
+		if err := v.seal(tx, &c, c.grant(next.ID), t, tokens{}); err != nil {
 			return err
 		}
 		if err := v.put(tx, c); err != nil {

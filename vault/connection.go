@@ -69,6 +69,11 @@ type work struct {
 type tokens struct {
 	Access  string `json:"access"`
 	Refresh string `json:"refresh,omitempty"`
+	ID      string `json:"id,omitempty"` // the ID token, for providers that trade it
+}
+
+func secrets(t oauth.Tokens) tokens {
+	return tokens{oauth.Reveal(t.Access), oauth.Reveal(t.Refresh), t.IDToken}
 }
 
 // A row prints as its name, whoever prints it.
@@ -114,10 +119,16 @@ func (v *Vault) put(tx store.Tx, c connection) error {
 // seal makes tokens a grant's next generation and removes the last one. Where
 // the answer has no refresh token, the one that was used stays good: Google
 // does not repeat it.
-func (v *Vault) seal(tx store.Tx, c *connection, g *grant, t oauth.Tokens, used string) error {
-	keep := tokens{oauth.Reveal(t.Access), oauth.Reveal(t.Refresh)}
+func (v *Vault) seal(tx store.Tx, c *connection, g *grant, t oauth.Tokens, used tokens) error {
+	keep := secrets(t)
 	if keep.Refresh == "" {
-		keep.Refresh = used
+		keep.Refresh = used.Refresh
+	}
+	if keep.ID == "" {
+		keep.ID = used.ID
+	}
+	if r := v.routes[c.Provider]; r == nil || !r.traded {
+		keep.ID = "" // what is not needed is not kept
 	}
 	if err := v.tokens.Delete(tx, tokenKey(c, g)...); err != nil {
 		return err

@@ -31,6 +31,9 @@ type Lease struct {
 	account Account
 	need    []string
 
+	source   *route // whose grant it is: route, or what its tokens are traded from
+	sourceID string // the account of that grant
+
 	mu   sync.Mutex
 	used Reach
 }
@@ -152,7 +155,7 @@ func (l *Lease) perform(ctx context.Context, req approvals.Request, pattern stri
 		}
 		body, wrote, err = l.do(ctx, then, req)
 		if errors.As(err, &refused) && refused.Kind == Reconnect {
-			if l.route.Key.IsZero() {
+			if l.route.Key.IsZero() && l.route == l.source {
 				l.vault.bury("", &then.from.connection, &then.from.grant, "the provider refused a new token")
 			}
 			return nil, tried, err

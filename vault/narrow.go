@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// narrowed keeps tokens for less than their grant, in memory alone: they are
-// made from it again. A provider that did not comply is not asked again for a
+// narrowed keeps tokens made from a grant, for less than it or for another
+// API, in memory alone: they are made from it again. A provider that did not comply is not asked again for a
 // while.
 type narrowed struct {
 	mu     sync.Mutex
@@ -56,6 +56,13 @@ func (n *narrowed) put(grant, what string, l less) {
 		n.all[grant] = map[string]less{}
 	}
 	n.all[grant][what] = l
+}
+
+// drop forgets one token of a grant, forget all of them.
+func (n *narrowed) drop(grant, what string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.all[grant], what)
 }
 
 func (n *narrowed) forget(grant string) {

@@ -55,6 +55,12 @@ type Provider struct {
 	Key       Secret
 	KeyHeader string
 
+	// From names another provider whose account this one's tokens are traded
+	// from, so that a person connects one thing and reaches many (an in-house
+	// API behind the company's own issuer).
+	From  string
+	Trade Trade
+
 	// Several says that grants of different scopes live side by side, so that a
 	// tool that reads never holds a token that sends. Else scopes add up.
 	Several bool
@@ -93,6 +99,16 @@ type Identity struct {
 	Any     bool
 }
 
+// Trade is how a token of one provider becomes a token for another.
+type Trade struct {
+	// Assertion trades through an ID-JAG: the issuer behind From gives an
+	// assertion for Audience, which OAuth.TokenURL takes (RFC 7523). Without it
+	// OAuth.TokenURL takes the other's access token itself (RFC 8693).
+	Assertion bool
+	Audience  string
+	Scopes    []string
+}
+
 // Narrow says how a token for less than the grant is had.
 type Narrow struct {
 	// Refresh: a refresh may ask for fewer scopes (RFC 6749 §6) without ending
@@ -111,6 +127,7 @@ type route struct {
 	base   *url.URL
 	reads  *http.ServeMux
 	writes *http.ServeMux
+	traded bool // another provider's tokens are made from its ID tokens
 
 	mu       sync.Mutex
 	metadata oauth.Metadata
@@ -123,7 +140,12 @@ func (p Provider) route() (*route, error) {
 		p.OAuth = *p.Public
 		p.OAuth.ClientID = id
 	}
-	if p.Key.IsZero() && !p.Discover {
+	if p.From != "" {
+		if err := oauth.SafeURL(p.OAuth.TokenURL); err != nil {
+			return nil, fmt.Errorf("provider %s: token_url %w", p.Name, err)
+		}
+	}
+	if p.Key.IsZero() && !p.Discover && p.From == "" {
 		if err := p.OAuth.Check(); err != nil {
 			return nil, fmt.Errorf("provider %s: %w", p.Name, err)
 		}

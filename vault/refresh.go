@@ -45,16 +45,16 @@ type current struct {
 // request. With than set, the caller has seen that generation of that grant
 // refused and wants a later one.
 func (v *Vault) fresh(ctx context.Context, l *Lease, than *current) (current, error) {
-	c, err := v.load(l.caller.User(), l.account.ID)
+	c, err := v.load(l.caller.User(), l.sourceID)
 	if err != nil {
 		return current{}, err
 	}
-	if err := v.Frozen(l.caller, l.route.Name, c.ID); err != nil {
+	if err := errors.Join(v.Frozen(l.caller, l.source.Name, c.ID), v.Frozen(l.caller, l.route.Name, l.account.ID)); err != nil {
 		return current{}, err
 	}
-	g := l.route.choose(&c, l.need)
+	g := l.source.choose(&c, l.need)
 	if g == nil {
-		return current{}, l.route.lacking(&c, l.need)
+		return current{}, l.source.lacking(&c, l.need)
 	}
 	refused := than != nil && than.grant.ID == g.ID && g.Gen <= than.grant.Gen
 	due := !g.RefreshAt.IsZero() && !time.Now().Before(g.RefreshAt)
@@ -288,7 +288,7 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 			return nil
 		}
 		mine = true
-		if err := v.seal(tx, &c, g, t, was.tokens.Refresh); err != nil {
+		if err := v.seal(tx, &c, g, t, was.tokens); err != nil {
 			return err
 		}
 		if err := v.put(tx, c); err != nil {
@@ -315,7 +315,7 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 		v.narrowed.forget(was.grant.ID)
 		return now, nil
 	}
-	v.end(ctx, was.Provider, tokens{oauth.Reveal(t.Access), oauth.Reveal(t.Refresh)}, extent)
+	v.end(ctx, was.Provider, secrets(t), extent)
 	c, err := v.load(was.User, was.ID)
 	if err != nil {
 		return current{}, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type Vault struct {
 	tokens   store.Table[tokens]
 	attempts store.Table[attempt]
 	frozen   store.Table[[]Freeze]
+	shares   store.Table[Share]
 	client   *http.Client // for authorization servers; API requests get a pinned one
 
 	renewals singleflight.Group
@@ -72,6 +74,7 @@ func Open(c Config) (*Vault, error) {
 		tokens:   store.Table[tokens]{Name: "vault/token", Sealer: c.Sealer},
 		attempts: store.Table[attempt]{Name: "vault/attempt", Sealer: c.Sealer},
 		frozen:   store.Table[[]Freeze]{Name: "vault/frozen", Sealer: c.Sealer},
+		shares:   store.Table[Share]{Name: "vault/share", Sealer: c.Sealer},
 		client:   &http.Client{Transport: c.Transport, Timeout: tokenTimeout, CheckRedirect: oauth.NoRedirect},
 	}
 	for _, p := range c.Providers {
@@ -80,6 +83,16 @@ func Open(c Config) (*Vault, error) {
 			return nil, err
 		}
 		v.routes[p.Name] = r
+	}
+	for _, r := range v.routes {
+		if r.From == "" {
+			continue
+		}
+		from := v.routes[r.From]
+		if from == nil || from.From != "" || !from.Key.IsZero() {
+			return nil, fmt.Errorf("provider %s: from %q: want another provider that is connected itself", r.Name, r.From)
+		}
+		from.traded = from.traded || r.Trade.Assertion
 	}
 	if !c.Shared {
 		return v, v.flagUnfinished()
@@ -113,27 +126,34 @@ func (v *Vault) Lease(_ context.Context, c authz.Caller, provider string, scopes
 	if r == nil {
 		return nil, fmt.Errorf("vault: no provider %q", provider)
 	}
-	l := &Lease{vault: v, route: r, caller: c, need: scopes}
+	l := &Lease{vault: v, route: r, source: r, caller: c, need: scopes}
 	if !r.Key.IsZero() {
 		if l.account = r.keyAccount(); c.IsZero() {
 			return nil, authz.ErrNobody
 		}
 		return l, v.Frozen(c, provider, l.account.ID)
 	}
-	found, err := v.find(c, provider, account)
+	if r.From != "" { // its scopes are settled by configuration; the grant is another's
+		l.source, l.need = v.routes[r.From], nil
+		account = strings.Replace(account, r.Name+"/", r.From+"/", 1)
+	}
+	found, err := v.find(c, l.source.Name, account)
 	if err != nil {
 		return nil, err
 	}
 	if found == nil {
-		return nil, &NotConnectedError{Provider: provider, Missing: scopes}
+		return nil, &NotConnectedError{Provider: l.source.Name, Missing: l.need}
 	}
-	if err := v.Frozen(c, provider, found.ID); err != nil {
+	l.account, l.sourceID = found.Account, found.ID
+	if r.From != "" {
+		l.account.ID, l.account.Provider = r.Name+"/"+found.Name, r.Name
+	}
+	if err := v.Frozen(c, provider, l.account.ID); err != nil {
 		return nil, err
 	}
-	if r.choose(found, scopes) == nil {
-		return nil, r.lacking(found, scopes)
+	if l.source.choose(found, l.need) == nil {
+		return nil, l.source.lacking(found, l.need)
 	}
-	l.account = found.Account
 	return l, nil
 }
 

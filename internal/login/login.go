@@ -127,14 +127,22 @@ func (l *Login) find(t store.Table[credential], text string, once bool) (c crede
 // Agent lets in the agent whose bearer the request carries.
 func (l *Login) Agent(r *http.Request) (authz.Caller, error) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || !strings.HasPrefix(text, bearerPrefix) {
+	if !strings.EqualFold(scheme, "Bearer") {
+		return authz.Caller{}, ErrDenied
+	}
+	return l.Token(r.Context(), text)
+}
+
+// Token lets in whoever a bearer is for.
+func (l *Login) Token(ctx context.Context, text string) (authz.Caller, error) {
+	if !strings.HasPrefix(text, bearerPrefix) {
 		return authz.Caller{}, ErrDenied
 	}
 	c, err := l.find(bearers, text, false)
 	if err != nil {
 		return authz.Caller{}, err
 	}
-	return l.Door.Caller(r.Context(), authz.Principal{User: c.User, Agent: c.Agent})
+	return l.Door.Caller(ctx, authz.Principal{User: c.User, Agent: c.Agent})
 }
 
 // Local lets in a program that the operating system vouches for: it came over
