@@ -39,6 +39,7 @@ func TestStoreErrorsHoldNoSecret(t *testing.T) {
 		{"postgres://u:" + secret + "@127.0.0.1/d?sslmode=" + secret, "cannot be read"},
 		{"postgres://u:" + secret + "@127.0.0.1/d?pool_max_conns=" + secret, "cannot be read"},
 		{"postgres://u:" + secret + "@db.example.com/d", "sslmode=verify-full"},
+		{"postgres://u:" + secret + "@127.0.0.1,db.example.com/d", "PostgreSQL at db.example.com is on another machine"},
 		{"postgres://u:" + secret + "@127.0.0.1:1/d", "127.0.0.1:1: connection refused: check"},
 		{"postgres://u:" + secret + "@no-such-host.invalid/d?sslmode=disable", "no-such-host.invalid:5432: "},
 	} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -14,9 +15,9 @@ import (
 )
 
 const (
-	poolSize       = 8                      // pool_max_conns in the URL says otherwise
-	connectTimeout = 5 * time.Second        // connect_timeout in the URL says otherwise
-	lockPatience   = 100 * time.Millisecond // as OpenBolt has
+	poolSize       = 8               // pool_max_conns in the URL says otherwise
+	connectTimeout = 5 * time.Second // connect_timeout in the URL says otherwise
+	lockPatience   = time.Second     // the server learns of a killed process a moment later
 )
 
 // Advisory locks belong to a database, so these are the same in all of them.
@@ -34,9 +35,14 @@ func parsePostgres(url string) (*pgxpool.Config, error) {
 		return nil, errors.New("store: the PostgreSQL URL cannot be read: want postgres://USER:PASSWORD@HOST:PORT/DATABASE, with what is not a letter or digit in the password percent-encoded")
 	}
 	c := config.ConnConfig
-	if ip := net.ParseIP(c.Host); c.Host != "localhost" && !strings.HasPrefix(c.Host, "/") && !(ip != nil && ip.IsLoopback()) &&
-		!strings.Contains(url, "sslmode=") && os.Getenv("PGSSLMODE") == "" {
-		return nil, fmt.Errorf("store: PostgreSQL at %s is another machine and the URL does not say how to be sure of it: add ?sslmode=verify-full", c.Host)
+	hosts := []string{c.Host}
+	for _, other := range c.Fallbacks {
+		hosts = append(hosts, other.Host)
+	}
+	for _, host := range hosts {
+		if !thisMachine(host) && !strings.Contains(url, "sslmode=") && os.Getenv("PGSSLMODE") == "" {
+			return nil, fmt.Errorf("store: PostgreSQL at %s is on another machine, and the URL does not say how to be sure of it: add ?sslmode=verify-full", host)
+		}
 	}
 	if !strings.Contains(url, "pool_max_conns=") {
 		config.MaxConns = poolSize
@@ -50,6 +56,8 @@ func parsePostgres(url string) (*pgxpool.Config, error) {
 		"statement_timeout":                   "10s",
 		"idle_in_transaction_session_timeout": "5min", // a Scan may feed a pager
 		"synchronous_commit":                  "on",   // Update promises it
+		// What a machine that went away has locked is free after two minutes.
+		"tcp_keepalives_idle": "60", "tcp_keepalives_interval": "20", "tcp_keepalives_count": "3",
 		// Every query is by key. A sequential scan would only be chosen for a
 		// small table, and reads all of it for the purposes of SERIALIZABLE.
 		"enable_seqscan": "off",
@@ -59,6 +67,11 @@ func parsePostgres(url string) (*pgxpool.Config, error) {
 		}
 	}
 	return config, nil
+}
+
+func thisMachine(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || strings.HasPrefix(host, "/") || ip != nil && ip.IsLoopback()
 }
 
 // makeTable looks first: the table may have been made by somebody who may, for
@@ -78,15 +91,13 @@ func (s *postgres) makeTable(ctx context.Context) error {
 	})
 }
 
-const lockHeldBy = `from pg_locks l where locktype = 'advisory' and objsubid = 1 and granted
+const heldLocks = ` from pg_locks l where locktype = 'advisory' and objsubid = 1 and granted
 	and database = (select oid from pg_database where datname = current_database())
-	and classid::bigint << 32 | objid::bigint = `
+	and classid::bigint << 32 | objid::bigint in `
 
 // claim takes the lock in a session that does nothing else.
 func (s *postgres) claim(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	c.RuntimeParams["idle_session_timeout"] = "0"
-	// The lock of a machine that went away is free again after two minutes.
-	c.RuntimeParams["tcp_keepalives_idle"], c.RuntimeParams["tcp_keepalives_interval"], c.RuntimeParams["tcp_keepalives_count"] = "60", "20", "3"
 	if s.owner, err = pgx.ConnectConfig(ctx, c); err != nil {
 		return s.plain(err)
 	}
@@ -108,7 +119,13 @@ func (s *postgres) claim(ctx context.Context, c *pgx.ConnConfig) (err error) {
 	if _, err := s.owner.Exec(ctx, "select pg_advisory_xact_lock($1)", int64(lockBusy)); err != nil {
 		return s.plain(err)
 	}
-	s.fence = fmt.Sprintf("; select pg_advisory_xact_lock_shared(%d); select 1 / count(*) %s %d and pid = %d", int64(lockBusy), lockHeldBy, int64(lockOwner), pid)
+	// Process ids come again, so the session has a second lock that only it
+	// knows of. Where the two are not there, the fence divides by zero.
+	own := rand.Int64()
+	if _, err := s.owner.Exec(ctx, "select pg_advisory_lock($1)", own); err != nil {
+		return s.plain(err)
+	}
+	s.fence = fmt.Sprintf("; select pg_advisory_xact_lock_shared(%d); select 1 / (count(*) / 2)%s(%d, %d) and pid = %d", int64(lockBusy), heldLocks, int64(lockOwner), own, pid)
 	return nil
 }
 
@@ -116,7 +133,7 @@ func (s *postgres) locked(ctx context.Context) error {
 	locked := &LockedError{Path: "in PostgreSQL at " + s.where}
 	var name string
 	var pid int
-	err := s.owner.QueryRow(ctx, "select l.pid, coalesce((select application_name from pg_stat_activity a where a.pid = l.pid), '') "+lockHeldBy+"$1", int64(lockOwner)).Scan(&pid, &name)
+	err := s.owner.QueryRow(ctx, "select l.pid, coalesce((select application_name from pg_stat_activity a where a.pid = l.pid), '')"+heldLocks+"($1)", int64(lockOwner)).Scan(&pid, &name)
 	if err == nil {
 		locked.Holder = fmt.Sprintf("%q (PostgreSQL session %d)", name, pid)
 	}

@@ -24,8 +24,8 @@ type PostgresOptions struct {
 
 const (
 	answerTimeout = 15 * time.Second     // longer than statement_timeout: then the network is gone
-	retries       = 8                    // of an Update that lost to another
-	backoff       = 2 * time.Millisecond // before the first of them, on average half of it
+	retries       = 5                    // of an Update that lost to another
+	backoff       = 5 * time.Millisecond // before the first of them, at most
 	pageRows      = 256                  // what Scan holds at a time: so many rows,
 	pageBytes     = 4 << 20              // or so many bytes and one row
 	maxKey        = 2600                 // what an entry of a btree index takes
@@ -55,7 +55,7 @@ const (
 type postgres struct {
 	pool   *pgxpool.Pool
 	owner  *pgx.Conn // holds the lock of an exclusive store
-	fence  string    // runs with each begin of an exclusive store
+	fence  string    // SQL that runs with each begin of an exclusive store, and fails without the lock
 	where  string    // host and port
 	hide   []string  // what no error text may contain
 	closed atomic.Bool

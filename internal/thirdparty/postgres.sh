@@ -15,8 +15,8 @@ fail() { echo "postgres.sh: $*" >&2; exit 1; }
 
 bin=${PGBIN:-}
 if [ -z "$bin" ]; then
-	for candidate in /usr/lib/postgresql/*/bin; do
-		[ -x "$candidate/initdb" ] && bin=$candidate # the last is taken
+	for candidate in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V); do
+		[ ! -x "$candidate/initdb" ] || bin=$candidate # the newest is taken
 	done
 	[ -n "$bin" ] || bin=$(dirname "$(command -v initdb || echo /nowhere/initdb)")
 fi
@@ -60,7 +60,7 @@ for _ in 1 2 3 4 5; do
 	server=$!
 	for _ in $(seq 100); do
 		kill -0 "$server" 2>/dev/null || break
-		"$bin/pg_isready" -q -h 127.0.0.1 -p "$port" && break 2
+		"$bin/pg_isready" -q -h "$work" -p "$port" && break 2
 		sleep 0.1
 	done
 	kill -INT "$server" 2>/dev/null || :
