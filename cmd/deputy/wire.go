@@ -165,7 +165,7 @@ func openStore(c config.Config) (store.Store, error) {
 	}
 	url, err := ref.Read()
 	if err != nil {
-		return nil, fmt.Errorf("store: the PostgreSQL URL: %w", err)
+		return nil, fmt.Errorf("store: the PostgreSQL URL: %w: put it there, or change \"store\" in the configuration", err)
 	}
 	return store.OpenPostgres(url, store.PostgresOptions{Exclusive: true})
 }
