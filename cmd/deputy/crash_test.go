@@ -29,7 +29,9 @@ type house struct {
 	client *client
 }
 
-func newHouse(t *testing.T) *house {
+func newHouse(t *testing.T) *house { return newHouseOn(t, "bolt") }
+
+func newHouseOn(t *testing.T, store string) *house {
 	t.Helper()
 	h := &house{t: t, github: githubfake.New(githubfake.Config{ClientID: "id", ClientSecret: "secret"}), dir: home(t)}
 	api := httptest.NewServer(h.github)
@@ -42,14 +44,15 @@ func newHouse(t *testing.T) *house {
 	ln.Close()
 	h.url = "http://" + addr
 	writeFile(t, filepath.Join(h.dir, "deputy.yaml"), fmt.Sprintf(`home: %s/home
+store: %s
 key: env:DEPUTY_TEST_KEY
 listen: %s
 public_url: %s
 user: anna
 approvals: {channels: [client, page, cli]}
 providers:
-  github: {client_id: id, client_secret: env:DEPUTY_TEST_SECRET, api_url: %s, auth_url: %[4]s/login/oauth/authorize, token_url: %[4]s/login/oauth/access_token, revoke_url: %[4]s/applications}
-`, h.dir, addr, h.url, api.URL))
+  github: {client_id: id, client_secret: env:DEPUTY_TEST_SECRET, api_url: %s, auth_url: %[5]s/login/oauth/authorize, token_url: %[5]s/login/oauth/access_token, revoke_url: %[5]s/applications}
+`, h.dir, store, addr, h.url, api.URL))
 	h.start()
 	h.connect()
 	return h
@@ -152,7 +155,11 @@ const kills = 100
 // request ends in a state its person can see.
 func TestKillBetweenApprovalAndSend(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	killBetween(t, newHouse(t), kills)
+}
+
+func killBetween(t *testing.T, h *house, kills int) {
+	t.Helper()
 	states := map[string]int{}
 	for n := range kills {
 		body := fmt.Sprintf("comment %d", n)

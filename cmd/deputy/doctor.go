@@ -59,6 +59,10 @@ func doctor(inv *invocation) error {
 	} else {
 		say(true, "sealing key: "+c.Key, "")
 	}
+	if ref, ok := c.Store.Postgres(); ok {
+		_, err := ref.Read()
+		say(err == nil, "store: PostgreSQL, its URL in "+string(ref), fmt.Sprint("the URL cannot be read: ", err))
+	}
 	for _, p := range providers() {
 		set := c.Providers[p.Name]
 		_, err := set.ClientSecret.Read()

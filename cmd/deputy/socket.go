@@ -24,7 +24,8 @@ const maxSocketPath = 100 // the system's limit is 104 to 108 bytes
 func (a *app) socketPath() string { return filepath.Join(a.config.Home, "deputy.sock") }
 
 // listenSocket makes the socket for this user alone. The caller holds the
-// store's lock, so a socket that is there is a dead process's.
+// store's lock, so a socket that is there is a dead process's, unless that one
+// keeps this home's rows in another store.
 func listenSocket(path string) (net.Listener, error) {
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("home: the path of %s is longer than the system allows a socket: choose a shorter --home", path)
@@ -32,6 +33,9 @@ func listenSocket(path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil {
 		if info.Mode()&os.ModeSocket == 0 {
 			return nil, fmt.Errorf("home: %s is not a socket: remove it", path)
+		}
+		if ownerRuns(context.Background(), path) {
+			return nil, fmt.Errorf("home: another deputy listens on %s, with another store: stop it first, or choose another --home", path)
 		}
 		if err := os.Remove(path); err != nil {
 			return nil, err

@@ -83,7 +83,7 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.store, err = store.OpenBolt(filepath.Join(c.Home, "deputy.db")); err != nil {
+	if a.store, err = openStore(c); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -149,6 +149,20 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 	// What people had approved when the last process ended is sent now, or has
 	// expired.
 	return a, a.ledger.Resume()
+}
+
+// openStore opens the store for this process alone: relationships, for one, are
+// read once and then kept in memory.
+func openStore(c config.Config) (store.Store, error) {
+	ref, ok := c.Store.Postgres()
+	if !ok {
+		return store.OpenBolt(filepath.Join(c.Home, "deputy.db"))
+	}
+	url, err := ref.Read()
+	if err != nil {
+		return nil, fmt.Errorf("store: the PostgreSQL URL: %w: put it there, or change \"store\" in the configuration", err)
+	}
+	return store.OpenPostgres(url, store.PostgresOptions{Exclusive: true})
 }
 
 // sweep forgets, now and then, what has had its time.

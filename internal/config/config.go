@@ -21,7 +21,7 @@ import (
 // default that is safe.
 type Config struct {
 	Home      string              `yaml:"home" doc:"store, audit log and keys (made with mode 0700)"`
-	Store     string              `yaml:"store" doc:"bolt: one file in home, one process"`
+	Store     Store               `yaml:"store" doc:"bolt: one file in home; postgres:env:NAME (or file:PATH, keyring:NAME): the PostgreSQL database whose URL is there, for one home; either way one process"`
 	Key       string              `yaml:"key" doc:"the key-encryption key: keyring:NAME, file:PATH or env:NAME; none found: refuse to start"`
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
@@ -237,9 +237,6 @@ func (c *Config) check() error {
 	}
 	if u.Scheme == "http" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
 		return fmt.Errorf("public_url: %q: plain http is for this machine alone; want https", c.PublicURL)
-	}
-	if c.Store != "bolt" {
-		return fmt.Errorf("store: %q: want bolt", c.Store)
 	}
 	if c.Authz.Backend != "embedded" {
 		return fmt.Errorf("authz.backend: %q: want embedded, the only one there is yet", c.Authz.Backend)

@@ -30,6 +30,7 @@ func TestExampleParsesToItself(t *testing.T) {
 	c.Providers = map[string]config.Provider{"google": {ClientID: "id", ClientSecret: "env:GOOGLE_SECRET"}, "github": {APIURL: "https://ghe.example.com/api/v3"}}
 	c.Tools.Exclude = []string{"gmail_send_message"}
 	c.Approvals.Expires = time.Hour
+	c.Store = "postgres:env:DEPUTY_POSTGRES_URL"
 	got, err := config.Parse([]byte(config.Example(c)))
 	if err != nil {
 		t.Fatalf("%v in:\n%s", err, config.Example(c))
@@ -51,7 +52,16 @@ func TestBadFilesSayWhatIsWrong(t *testing.T) {
 		{"approvals: {expires: soon}", "soon"},
 		{"public_url: http://deputy.example.com", "want https"},
 		{"public_url: https://deputy.example.com/x", "nothing after it"},
-		{"store: mysql", "want bolt"},
+		{"store: mysql", "want bolt, or postgres:REF"},
+		{"store: \"\"", "want bolt"},
+		{"store: postgres", "want bolt"},
+		{"store: \"postgres:\"", "want bolt"},
+		{"store: postgres://u:hunter2@127.0.0.1/d", "by reference"},
+		{"store: {postgres: \"postgres://u:hunter2@127.0.0.1/d\"}", "by reference"},
+		{"store: {postgres: env:A, bolt: hunter2}", "want bolt"},
+		{"store: {mysql: env:A}", "want bolt"},
+		{"store: {postgres: {url: hunter2}}", "want bolt"},
+		{"store: [bolt]", "want bolt"},
 		{"listen: [1, 2]", "[1:9]"},
 		{"home: a\nhome: b\n", "home"},
 		{"{", ""},
@@ -62,6 +72,24 @@ func TestBadFilesSayWhatIsWrong(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "hunter2") && strings.Contains(c.text, "hunter2") {
 			t.Errorf("a secret is repeated: %v", err)
+		}
+	}
+}
+
+func TestStoreForms(t *testing.T) {
+	for text, want := range map[string]config.Secret{
+		"store: bolt":                      "",
+		"store: postgres:env:URL":          "env:URL",
+		"store: \"postgres: env:URL\"":     "env:URL",
+		"store: {postgres: env:URL}":       "env:URL",
+		"store:\n  postgres: env:URL\n":    "env:URL",
+		"store: postgres:file:/a b/url":    "file:/a b/url",
+		"store: postgres:keyring:postgres": "keyring:postgres",
+	} {
+		c, err := config.Parse([]byte(text))
+		got, is := c.Store.Postgres()
+		if err != nil || is && got != want || is != (want != "") {
+			t.Errorf("%q: %q, %v", text, c.Store, err)
 		}
 	}
 }

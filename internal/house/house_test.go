@@ -53,6 +53,7 @@ var keeps = map[string][]string{
 	"github.com/mark3labs/mcp-go/":     {"internal/server", "internal/server/fixture"},
 	"golang.org/x/oauth2":              {"vault"},
 	"go.etcd.io/bbolt":                 {"internal/store"},
+	"github.com/jackc/pgx/":            {"internal/store"},
 	"github.com/tink-crypto/":          {"internal/seal"},
 	"github.com/openfga/":              {"authz"},
 	"github.com/goccy/go-yaml":         {"internal/config"},

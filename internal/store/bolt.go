@@ -16,15 +16,20 @@ import (
 )
 
 // LockedError says that another process has the store open. bbolt locks the
-// whole file, so exactly one process owns a home.
+// whole file, and PostgreSQL keeps an advisory lock, so exactly one process
+// owns a home.
 type LockedError struct {
-	Path string
-	PID  int // the holder, 0 if the system does not say
+	Path   string
+	PID    int    // the holder, 0 if the system does not say
+	Holder string // the holder in words, where it is not of this system
 }
 
 func (e *LockedError) Error() string {
 	holder := "another process"
-	if e.PID != 0 {
+	switch {
+	case e.Holder != "":
+		holder = e.Holder
+	case e.PID != 0:
 		holder = "process " + strconv.Itoa(e.PID)
 	}
 	return fmt.Sprintf("store %s is in use by %s", e.Path, holder)
@@ -78,8 +83,9 @@ func (t boltTx) Put(key, value []byte) error {
 	if !t.b.Writable() {
 		return ErrReadOnly
 	}
-	// bbolt keeps the slice until commit; the contract says we copy.
-	return t.b.Put(key, bytes.Clone(value))
+	// bbolt keeps the slice until commit; the contract says we copy. A nil
+	// value would read as not there.
+	return t.b.Put(key, append([]byte{}, value...))
 }
 
 func (t boltTx) Delete(key []byte) error {

@@ -28,6 +28,8 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Store, durable 
 		{"OneOfFiftySpends", spendOnce},
 		{"CallerMayReuseSlices", reuse},
 		{"LargeValue", large},
+		{"EmptyValueAndLongKey", extremes},
+		{"ScanInPages", pages},
 		{"TableRows", table},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -214,6 +216,63 @@ func large(t *testing.T, s store.Store) {
 	v := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
 	must(t, s.Update(func(tx store.Tx) error { return tx.Put([]byte("big"), v) }))
 	want(t, s, "big", string(v))
+}
+
+func extremes(t *testing.T, s store.Store) {
+	long := make([]byte, 2048) // what every back end takes
+	for i := range long {
+		long[i] = byte(i * i / 7)
+	}
+	must(t, s.Update(func(tx store.Tx) error {
+		if err := errors.Join(tx.Put([]byte("empty"), nil), tx.Put(long, []byte("v"))); err != nil {
+			return err
+		}
+		_, err := tx.Get([]byte("empty"))
+		return err
+	}))
+	want(t, s, "empty", "")
+	want(t, s, string(long), "v")
+}
+
+// pages: a scan that no back end does in one piece, that looks at other keys
+// on its way, and that sees what its own transaction has written.
+func pages(t *testing.T, s store.Store) {
+	const n = 700
+	value := func(i int) []byte { return bytes.Repeat([]byte{byte(i)}, 1+i%5*8000) }
+	must(t, s.Update(func(tx store.Tx) error {
+		for i := range n {
+			if err := tx.Put(fmt.Appendf(nil, "k%04d", i), value(i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	must(t, s.Update(func(tx store.Tx) error {
+		if err := errors.Join(tx.Delete([]byte("k0500")), tx.Put([]byte("k0300+"), value(300))); err != nil {
+			return err
+		}
+		i := 0
+		err := tx.Scan([]byte("k"), []byte("l"), func(k, v []byte) error {
+			if i == 500 {
+				i++
+			}
+			if string(k) != "k0300+" {
+				if string(k) != fmt.Sprintf("k%04d", i) || !bytes.Equal(v, value(i)) {
+					t.Fatalf("row %d: key %q, %d bytes", i, k, len(v))
+				}
+				i++
+			}
+			got, err := tx.Get(k)
+			if !bytes.Equal(got, v) {
+				t.Errorf("Get in Scan: %q has %d bytes, want %d", k, len(got), len(v))
+			}
+			return err
+		})
+		if i != n {
+			t.Errorf("the scan ends at row %d, want %d", i, n)
+		}
+		return err
+	}))
 }
 
 func table(t *testing.T, s store.Store) {
