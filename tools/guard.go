@@ -235,12 +235,12 @@ func (g *Guard) failed(k *call, err error) Outcome {
 		if urlErr != nil {
 			return refuse(urlErr)
 		}
-		return NeedsConnection{Provider: missing.Provider, Scopes: missing.Missing, URL: url}
+		return NeedsConnection{Provider: missing.Provider, Scopes: missing.Missing, URL: url, Account: missing.Account}
 	}
 	var fault *vault.Fault
 	if errors.As(err, &fault) && (fault.Kind == vault.Reconnect || fault.Kind == vault.Scope) && k.lease != nil {
 		if url, urlErr := g.c.Vault.ConnectURL(k.caller, vault.Wish{Provider: fault.Provider, Scopes: k.tool.spec.Scopes, Account: k.lease.Account().ID}); urlErr == nil {
-			return NeedsConnection{Provider: fault.Provider, Scopes: k.tool.spec.Scopes, URL: url}
+			return NeedsConnection{Provider: fault.Provider, Scopes: k.tool.spec.Scopes, URL: url, Account: k.lease.Account().ID}
 		}
 	}
 	return refuse(err)
@@ -269,6 +269,19 @@ func (g *Guard) ApprovalURL(id string) string { return g.c.PublicURL + "/approva
 func (g *Guard) Decide(ctx context.Context, c authz.Caller, id string, approve bool) error {
 	_, err := g.c.Ledger.Decide(ctx, id, c, approvals.Decision{Approve: approve, Channel: "client"})
 	return err
+}
+
+// Connected waits at most d until what a call lacked has been connected since
+// then, and makes the call again. A call that only asked for the link is
+// answered by the account.
+func (g *Guard) Connected(ctx context.Context, c authz.Caller, name string, args json.RawMessage, lacked vault.Wish, since time.Time, d time.Duration) Outcome {
+	wait, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	account, ok := g.c.Vault.Await(wait, c, lacked, since)
+	if ok && name == accountConnect.spec.Name {
+		return Connected{account.ID}
+	}
+	return g.Call(ctx, c, name, args)
 }
 
 // Wait is the outcome of a request, or where it stands after at most d.

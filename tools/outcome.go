@@ -14,7 +14,7 @@ import (
 )
 
 // Outcome is what became of a call: exactly one of Answer, NeedsApproval,
-// NeedsConnection, NotDone and Refusal.
+// NeedsConnection, Connected, NotDone and Refusal.
 type Outcome interface {
 	// Structured is the outcome as JSON, the same in every protocol.
 	Structured() json.RawMessage
@@ -55,6 +55,7 @@ type NeedsConnection struct {
 	Provider string
 	Scopes   []string
 	URL      string
+	Account  string // the one that must come back, if it is a certain one
 }
 
 func (n NeedsConnection) Structured() json.RawMessage {
@@ -66,6 +67,17 @@ func (n NeedsConnection) Structured() json.RawMessage {
 	}{"connection_required", n.Provider, n.Scopes, n.URL})
 }
 func (n NeedsConnection) outcome() string { return "connection_required" }
+
+// Connected says that the person has connected what was asked for.
+type Connected struct{ Account string }
+
+func (c Connected) Structured() json.RawMessage {
+	return mustMarshal(struct {
+		Status  string `json:"status"`
+		Account string `json:"account"`
+	}{"connected", c.Account})
+}
+func (c Connected) outcome() string { return "connected" }
 
 // NotDone is where a request stands that has no result: pending, denied,
 // expired or failed.
@@ -186,6 +198,8 @@ func Text(o Outcome) string {
 			"Go on with other work; approval_wait with approval_id %q gives the outcome.\n\n%s", o.Item.MatchCode, o.URL, o.Item.ID, o.Item.Preview.Text())
 	case NeedsConnection:
 		return fmt.Sprintf("Not done: %s has to be connected first. Ask the user to open %s and call again.", o.Provider, o.URL)
+	case Connected:
+		return o.Account + " is connected."
 	case NotDone:
 		if o.Reason == "" {
 			return o.Status

@@ -48,6 +48,8 @@ func listAccounts(ctx context.Context, g *Guard, c authz.Caller, _ struct{}) (Ou
 type connectInput struct {
 	Provider string   `json:"provider" jsonschema:"google, slack or github." audit:"plain"`
 	Tools    []string `json:"tools,omitempty" jsonschema:"Only what these tools need; default all of the provider." audit:"plain"`
+	Account  string   `json:"account,omitempty" jsonschema:"The account that must come back, or a name for a new one." audit:"plain"`
+	Wait     int      `json:"max_seconds,omitempty" jsonschema:"Wait this long for the user; default 0." min:"0" max:"55" audit:"plain"`
 }
 
 var accountConnect = own(Spec{
@@ -55,9 +57,9 @@ var accountConnect = own(Spec{
 	Title:  "Connect an account",
 	Doc:    "A link that the user opens to connect an account or to give more rights. You cannot open it for them.",
 	Effect: Reads,
-}, outcomeSchema(map[string]*jsonschema.Schema{}), connectAccount)
+}, outcomeSchema(map[string]*jsonschema.Schema{"account": {Type: "string"}}), connectAccount)
 
-func connectAccount(_ context.Context, g *Guard, c authz.Caller, in connectInput) (Outcome, error) {
+func connectAccount(ctx context.Context, g *Guard, c authz.Caller, in connectInput) (Outcome, error) {
 	if !slices.Contains(g.c.Vault.Providers(), in.Provider) {
 		return nil, BadInput("provider", "there are "+strings.Join(g.c.Vault.Providers(), ", "))
 	}
@@ -65,11 +67,19 @@ func connectAccount(_ context.Context, g *Guard, c authz.Caller, in connectInput
 	if err != nil {
 		return nil, BadInput("tools", err.Error())
 	}
-	url, err := g.c.Vault.ConnectURL(c, vault.Wish{Provider: in.Provider, Scopes: scopes})
+	wish, asked := vault.Wish{Provider: in.Provider, Scopes: scopes, Account: in.Account}, time.Now()
+	url, err := g.c.Vault.ConnectURL(c, wish)
 	if err != nil {
 		return nil, err
 	}
-	return NeedsConnection{Provider: in.Provider, Scopes: scopes, URL: url}, nil
+	if in.Wait > 0 {
+		wait, cancel := context.WithTimeout(ctx, time.Duration(in.Wait)*time.Second)
+		defer cancel()
+		if account, ok := g.c.Vault.Await(wait, c, wish, asked); ok {
+			return Connected{account.ID}, nil
+		}
+	}
+	return NeedsConnection{Provider: in.Provider, Scopes: scopes, URL: url, Account: in.Account}, nil
 }
 
 type statusInput struct {

@@ -290,9 +290,9 @@ func cutAccount(provider, account string) (prefix, name string, had bool) {
 // name, is refused: a silent swap would send a person's next message from
 // somebody else's account.
 func (v *Vault) keep(r *connection, g *grant, w Wish, t oauth.Tokens) (old []tokens, err error) {
-	p := v.routes[r.Provider]
+	p, made := v.routes[r.Provider], *r
 	err = v.c.Store.Update(func(tx store.Tx) error {
-		old = nil
+		*r, old = made, nil // it may run more than once
 		var all []connection
 		if err := v.rows.All(tx, func(c connection) error { all = append(all, c); return nil }, r.User); err != nil {
 			return err

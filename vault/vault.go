@@ -2,7 +2,6 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -157,7 +156,7 @@ func (v *Vault) Lease(_ context.Context, c authz.Caller, provider string, scopes
 	return l, nil
 }
 
-// Await returns when a connection is made after the channel was taken.
+// connections returns a channel that is closed when a connection is made.
 func (v *Vault) connections() <-chan struct{} {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -172,20 +171,32 @@ func (v *Vault) announce() {
 	v.changed = make(chan struct{})
 }
 
-// Await waits until the caller can have a lease as asked, or ctx is done. It
-// reports whether the lease is there.
-func (v *Vault) Await(ctx context.Context, c authz.Caller, provider string, scopes []string, account string) bool {
+// awaitPoll is how often a connection made by another process is looked for.
+const awaitPoll = time.Second
+
+// Await waits until the caller's user has connected what was wished for, after
+// since, or ctx is done. It returns the account, if there is one.
+func (v *Vault) Await(ctx context.Context, c authz.Caller, w Wish, since time.Time) (Account, bool) {
 	for {
 		changed := v.connections()
-		_, err := v.Lease(ctx, c, provider, scopes, account)
-		var missing *NotConnectedError
-		if !errors.As(err, &missing) {
-			return err == nil
+		var found *Account
+		err := v.each(c, func(r connection) {
+			named := w.Account == "" || w.Account == r.ID || w.Account == r.Alias || w.Account == r.Name
+			if r.Provider == w.Provider && named && r.Connected.After(since) {
+				found = &r.Account
+			}
+		})
+		if err != nil || found != nil {
+			if found == nil {
+				return Account{}, false
+			}
+			return *found, true
 		}
 		select {
 		case <-changed:
+		case <-time.After(awaitPoll):
 		case <-ctx.Done():
-			return false
+			return Account{}, false
 		}
 	}
 }

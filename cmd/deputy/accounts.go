@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"deputy/authz"
 	"deputy/vault"
 )
 
@@ -19,7 +20,7 @@ func accounts(inv *invocation) error {
 		return err
 	}
 	if len(inv.args) > 0 {
-		return inv.nameAccount()
+		return inv.changeAccount()
 	}
 	all, err := inv.app.vault.Accounts(inv.ctx, me)
 	if err != nil {
@@ -43,8 +44,8 @@ func accounts(inv *invocation) error {
 	return inv.list(map[string]any{"accounts": slices.Concat([]vault.Account{}, all)}, "ACCOUNT STATE SINCE NAME SCOPES", rows)
 }
 
-// nameAccount is accounts name ACCOUNT NAME, and accounts default ACCOUNT.
-func (inv *invocation) nameAccount() error {
+// changeAccount is what accounts does with words after it.
+func (inv *invocation) changeAccount() error {
 	me, err := inv.me()
 	if err != nil {
 		return err
@@ -54,8 +55,16 @@ func (inv *invocation) nameAccount() error {
 		err = inv.app.vault.Name(inv.ctx, me, a[1], "", true)
 	case a[0] == "name" && len(a) == 3:
 		err = inv.app.vault.Name(inv.ctx, me, a[1], a[2], false)
+	case a[0] == "shares" && len(a) == 1:
+		return inv.listShares(me)
+	case a[0] == "share" && len(a) >= 3:
+		err = inv.share(me, a[1], a[2], a[3:])
+	case a[0] == "unshare" && len(a) == 3:
+		if err = inv.app.vault.Unshare(inv.ctx, me, a[2], a[1]); errors.Is(err, vault.ErrNoAccount) {
+			return fmt.Errorf("%s is not shared with %s: deputy accounts shares lists what is", a[1], a[2])
+		}
 	default:
-		return usage("deputy accounts [default ACCOUNT | name ACCOUNT NAME]")
+		return usage("deputy accounts [default ACCOUNT | name ACCOUNT NAME | shares | share ACCOUNT CLIENT [SCOPE…] | unshare ACCOUNT CLIENT]")
 	}
 	switch {
 	case errors.Is(err, vault.ErrNoAccount):
@@ -64,6 +73,42 @@ func (inv *invocation) nameAccount() error {
 		return fmt.Errorf("another account has the name %q, or it is no name: choose one without spaces", inv.args[2])
 	}
 	return err
+}
+
+// share lets a back end of the operator's have an account's tokens, for the
+// named scopes or all it has.
+func (inv *invocation) share(me authz.Caller, account, client string, scopes []string) error {
+	if _, known := inv.app.config.Exchange.Clients[client]; !known {
+		return fmt.Errorf("there is no back end %q: exchange.clients in the configuration names them", client)
+	}
+	all, err := inv.app.vault.Accounts(inv.ctx, me)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(a vault.Account) bool { return a.ID == account })
+	if i < 0 {
+		return noAccount(account)
+	}
+	if len(scopes) == 0 {
+		scopes = all[i].Scopes
+	}
+	if err := inv.app.vault.Share(inv.ctx, me, client, account, scopes); err != nil {
+		return err
+	}
+	fmt.Fprintf(inv.out, "%s may have tokens of %s for: %s\n", client, account, strings.Join(scopes, " "))
+	return nil
+}
+
+func (inv *invocation) listShares(me authz.Caller) error {
+	all, err := inv.app.vault.Shares(inv.ctx, me)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	for _, s := range all {
+		rows = append(rows, []string{s.Account, s.Client, s.Since.Local().Format("2006-01-02 15:04"), strings.Join(s.Scopes, " ")})
+	}
+	return inv.list(map[string]any{"shares": slices.Concat([]vault.Share{}, all)}, "ACCOUNT CLIENT SINCE SCOPES", rows)
 }
 
 func noAccount(name string) error {

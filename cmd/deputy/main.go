@@ -81,7 +81,7 @@ func commands() []command {
 		{name: "stdio", args: "[--no-daemon]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
 		{name: "serve", args: "[--listen ADDR]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
 		{name: "connect", args: "PROVIDER [--account NAME] [--for TOOL,…] [--device]", does: "connect an account in the browser", run: connect, flags: connectFlagSet},
-		{name: "accounts", args: "[default ACCOUNT | name ACCOUNT NAME]", does: "list connected accounts, or name them", run: accounts},
+		{name: "accounts", args: "[default ACCOUNT | name ACCOUNT NAME | shares | share ACCOUNT CLIENT [SCOPE…] | unshare ACCOUNT CLIENT]", does: "list connected accounts, name them, share one with a back end", run: accounts},
 		{name: "disconnect", args: "ACCOUNT", does: "revoke at the provider, then forget, and report what it was used for", run: disconnect},
 		{name: "freeze", args: "[all | USER | ACCOUNT | PROVIDER | agent:NAME]", does: "stop it at once, also in the middle of a run; or list what is stopped", run: freeze, flags: freezeFlagSet},
 		{name: "thaw", args: "all | USER | ACCOUNT | PROVIDER | agent:NAME", does: "let it go on", run: thaw},

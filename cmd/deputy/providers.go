@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -91,6 +92,9 @@ func inHouse(c config.Config) (all []vault.Provider, err error) {
 		p.Discover = set.Issuer != ""
 		move(&p.OAuth, set)
 		switch {
+		case set.From != "":
+			p.From, p.BaseScopes = set.From, nil
+			p.Trade = vault.Trade{Assertion: set.Type == "id-jag", Audience: set.Audience, Scopes: set.Scopes}
 		case set.Type == "oidc":
 			p.BaseScopes = append([]string{"openid"}, set.Scopes...)
 			p.Identity = vault.Identity{IDToken: true, Subject: []string{"sub"}, Name: []string{"email", "preferred_username", "sub"}, Any: true}
@@ -100,6 +104,25 @@ func inHouse(c config.Config) (all []vault.Provider, err error) {
 		all = append(all, p)
 	}
 	return all, nil
+}
+
+// exchange is the token endpoint for the operator's back ends, or nil.
+func (a *app) exchange() (http.Handler, error) {
+	if len(a.config.Exchange.Clients) == 0 {
+		return nil, nil
+	}
+	x := vault.Exchange{Vault: a.vault, Clients: map[string]vault.ExchangeClient{}, Subject: a.login.Token}
+	for name, c := range a.config.Exchange.Clients {
+		secret, err := c.Secret.Read()
+		if err == nil && secret == "" {
+			err = errors.New("it is empty")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("exchange.clients.%s.secret: %w", name, err)
+		}
+		x.Clients[name] = vault.ExchangeClient{Secret: vault.NewSecret(secret), Providers: c.Providers}
+	}
+	return x, nil
 }
 
 // plainFault sorts answers by their status alone (RFC 9110 §15).

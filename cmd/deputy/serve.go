@@ -175,6 +175,9 @@ func (a *app) mux(streams context.Context) http.Handler {
 		pages.Message(w, http.StatusNotFound, "Not found", "There is no such page.")
 	})
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(people))
+	if a.tokens != nil {
+		mux.Handle("POST /oauth/token", a.tokens)
+	}
 	mux.HandleFunc("GET /style.css", pages.Style)
 	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	ok := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }

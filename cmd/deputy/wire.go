@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"os/user"
@@ -41,6 +42,7 @@ type app struct {
 	guard  *tools.Guard
 	login  *login.Login
 	server *server.Server
+	tokens http.Handler // the token endpoint for back ends, if there are any
 
 	listening bool          // this process serves the pages
 	stopped   chan struct{} // closed when the home is
@@ -139,6 +141,9 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 		Policy: policy(c.Approvals.Defaults), PublicURL: c.PublicURL, Log: log,
 	})
 	a.login = &login.Login{Store: a.store, Door: a.door, Public: public}
+	if a.tokens, err = a.exchange(); err != nil {
+		return nil, err
+	}
 	forms := false
 	for _, ch := range c.Approvals.Channels {
 		forms = forms || ch == "client"

@@ -27,6 +27,7 @@ type Config struct {
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
 	User      string              `yaml:"user" doc:"the person this home belongs to; empty: the operating system's user"`
 	Providers map[string]Provider `yaml:"providers" doc:"OAuth clients: google, slack, github, and any of your own"`
+	Exchange  Exchange            `yaml:"exchange" doc:"tokens for your own back ends (RFC 8693); off without clients"`
 	Tools     Tools               `yaml:"tools" doc:"which tools there are"`
 	Authz     Authz               `yaml:"authz" doc:"who may see and do what"`
 	Approvals Approvals           `yaml:"approvals" doc:"when a person is asked, and where"`
@@ -35,7 +36,7 @@ type Config struct {
 // Provider is one OAuth client, and where the provider is if not at home. A
 // name that is not google, slack or github declares a provider of one's own.
 type Provider struct {
-	Type         string   `yaml:"type" doc:"a provider of your own: oidc, oauth2 or key; empty for google, slack and github"`
+	Type         string   `yaml:"type" doc:"a provider of your own: oidc, oauth2, exchange, id-jag or key; empty for google, slack and github"`
 	Title        string   `yaml:"title" doc:"as a person reads it; empty: the name"`
 	ClientID     string   `yaml:"client_id" doc:"from the provider's developer console"`
 	ClientSecret Secret   `yaml:"client_secret" doc:"file:PATH, env:NAME or keyring:NAME; empty: a public client (PKCE)"`
@@ -45,6 +46,8 @@ type Provider struct {
 	Resource     string   `yaml:"resource" doc:"of your own: the API that tokens are for (RFC 8707)"`
 	NoPKCE       bool     `yaml:"no_pkce" doc:"of your own: the server does not know PKCE S256, and the client has a secret"`
 	Identity     Identity `yaml:"identity" doc:"oauth2: where the API says whose account it is"`
+	From         string   `yaml:"from" doc:"exchange, id-jag: the provider whose account the tokens are traded from (RFC 8693)"`
+	Audience     string   `yaml:"audience" doc:"exchange, id-jag: whom the traded token is for; for id-jag the issuer behind token_url"`
 	Key          Secret   `yaml:"key" doc:"type key: a static key, by reference"`
 	KeyHeader    string   `yaml:"key_header" doc:"type key: the header it goes in; empty: Authorization, as a bearer"`
 	APIURL       string   `yaml:"api_url" doc:"tests, GitHub Enterprise, proxies; required for your own"`
@@ -59,6 +62,18 @@ type Identity struct {
 	Path    string `yaml:"path" doc:"below api_url, as /user; empty: the account is known by the name given at connect"`
 	Subject string `yaml:"subject" doc:"the JSON field that never changes"`
 	Name    string `yaml:"name" doc:"the JSON field that a person recognises"`
+}
+
+// Exchange lets back ends of the operator's have tokens, each with the consent
+// of the person whose account it is.
+type Exchange struct {
+	Clients map[string]Client `yaml:"clients" doc:"back ends by client_id"`
+}
+
+// Client is one back end.
+type Client struct {
+	Secret    Secret   `yaml:"secret" doc:"file:PATH, env:NAME or keyring:NAME"`
+	Providers []string `yaml:"providers" doc:"whose tokens it may have, where a person shares an account with it"`
 }
 
 // Tools narrows the catalogue.
@@ -180,8 +195,8 @@ func (p Provider) check(name string) error {
 		return fmt.Errorf("providers.%s: %s", name, fmt.Sprintf(format, args...))
 	}
 	if !own {
-		if p.Type != "" || p.Issuer != "" || len(p.Scopes) > 0 || p.Resource != "" || p.NoPKCE || p.Identity != (Identity{}) || p.Key != "" || p.KeyHeader != "" {
-			return complain("type, issuer, scopes, resource, no_pkce, identity and key are for a provider of your own: give it another name")
+		if p.Type != "" || p.Issuer != "" || len(p.Scopes) > 0 || p.Resource != "" || p.NoPKCE || p.Identity != (Identity{}) || p.From != "" || p.Audience != "" || p.Key != "" || p.KeyHeader != "" {
+			return complain("type, issuer, scopes, resource, no_pkce, identity, from, audience and key are for a provider of your own: give it another name")
 		}
 		if p.App && name != "github" {
 			return complain("app is for github")
@@ -191,8 +206,8 @@ func (p Provider) check(name string) error {
 	if !providerName.MatchString(name) {
 		return complain("want a name of small letters, digits and -, at most 31")
 	}
-	if !slices.Contains([]string{"oidc", "oauth2", "key"}, p.Type) {
-		return complain("want one of %s, or type: oidc, oauth2 or key for a provider of your own", strings.Join(Builtin, ", "))
+	if !slices.Contains([]string{"oidc", "oauth2", "exchange", "id-jag", "key"}, p.Type) {
+		return complain("want one of %s, or type: oidc, oauth2, exchange, id-jag or key for a provider of your own", strings.Join(Builtin, ", "))
 	}
 	if p.APIURL == "" {
 		return complain("api_url is missing: it is where tokens may be sent, and nowhere else")
@@ -208,6 +223,13 @@ func (p Provider) check(name string) error {
 		return complain("key goes with type: key")
 	case p.ClientID == "":
 		return complain("client_id is missing")
+	case p.Type == "exchange" || p.Type == "id-jag":
+		if p.From == "" || p.TokenURL == "" || p.Type == "id-jag" && p.Audience == "" {
+			return complain("type %s needs from, token_url and, for id-jag, audience", p.Type)
+		}
+		return nil
+	case p.From != "" || p.Audience != "":
+		return complain("from and audience go with type: exchange or id-jag")
 	case p.NoPKCE && p.ClientSecret == "":
 		return complain("a client without a secret needs PKCE")
 	case p.Type == "oidc" && p.Issuer == "":
@@ -253,6 +275,16 @@ func (c *Config) check() error {
 	for name, p := range c.Providers {
 		if err := p.check(name); err != nil {
 			return err
+		}
+	}
+	for name, cl := range c.Exchange.Clients {
+		if name == "" || cl.Secret == "" {
+			return fmt.Errorf("exchange.clients.%s: secret is missing: there are no public clients here", name)
+		}
+		for _, p := range cl.Providers {
+			if _, own := c.Providers[p]; !own && !slices.Contains(Builtin, p) {
+				return fmt.Errorf("exchange.clients.%s.providers: there is no provider %q", name, p)
+			}
 		}
 	}
 	for key, v := range map[string]struct {

@@ -34,7 +34,7 @@ var line = map[string][]string{
 	"tools/slack":              {"approvals", "authz", "tools", "vault"},
 	"tools/github":             {"approvals", "authz", "tools", "vault"},
 	"internal/login":           {"authz", "internal/pages", "internal/store"},
-	"internal/server":          {"approvals", "authz", "internal/store", "tools"},
+	"internal/server":          {"approvals", "authz", "internal/store", "tools", "vault"},
 	"cmd/deputy":               nil, // the wiring imports everything
 	"internal/store/storetest": {"internal/store"},
 

@@ -9,6 +9,7 @@ import (
 	"deputy/approvals"
 	"deputy/authz"
 	"deputy/tools"
+	"deputy/vault"
 
 	"github.com/mark3labs/mcp-go/mcp"
 	mcpserver "github.com/mark3labs/mcp-go/server"
@@ -63,7 +64,9 @@ func (s *Server) elicit(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		if e.URL == nil {
 			return nil
 		}
-		st.Expires = time.Now().Add(15 * time.Minute)
+		st.Asked = time.Now()
+		st.Expires = st.Asked.Add(15 * time.Minute)
+		st.Connect = vault.Wish{Provider: out.Provider, Account: out.Account}
 		ask = mcp.ElicitationParams{
 			Mode: mcp.ElicitationModeURL, URL: out.URL, ElicitationID: "connect-" + st.Call[:16],
 			Message: fmt.Sprintf("deputy needs to be connected to %s.", out.Provider),
@@ -90,10 +93,6 @@ func formMessage(i approvals.Item) string {
 	return fmt.Sprintf("%s, with %s?\n\n%s", i.Title, i.Account, i.Preview.Text())
 }
 
-// wait bounds how long a second round waits for an outcome: less than the
-// minute after which clients give up.
-const wait = 50 * time.Second
-
 // resume takes the client's answer. A form's yes or no is the person's; a URL
 // that was opened says nothing yet: the decision is made on the page.
 func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
@@ -102,8 +101,19 @@ func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		return nil, err
 	}
 	answer := mcpserver.ElicitationResponse(req.Params.InputResponses, inputID)
-	if st.Approval == "" { // the URL was for a connection: try again as if anew
-		return result(s.c.Guard.Call(ctx, c, req.Params.Name, arguments(req))), nil
+	if st.Approval == "" { // it was for a connection
+		patience := time.Duration(0)
+		if answer != nil && answer.Action == mcp.ElicitationResponseActionAccept {
+			patience = s.c.Patience // the person is on their way through the provider's pages
+		}
+		out := s.c.Guard.Connected(ctx, c, req.Params.Name, arguments(req), st.Connect, st.Asked, patience)
+		if _, still := out.(tools.NeedsConnection); still { // it is not asked for twice in one call
+			return result(out), nil
+		}
+		if asked := s.elicit(ctx, c, req, out); asked != nil {
+			return asked, nil
+		}
+		return result(out), nil
 	}
 	if answer == nil {
 		return result(s.c.Guard.Wait(ctx, c, st.Approval, 0)), nil
@@ -117,9 +127,9 @@ func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		if err != nil && !errors.Is(err, approvals.ErrDecided) {
 			return nil, ErrState
 		}
-		return result(s.c.Guard.Wait(ctx, c, st.Approval, wait)), nil
+		return result(s.c.Guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
 	case st.Mode == link && accepted:
-		return result(s.c.Guard.Wait(ctx, c, st.Approval, wait)), nil
+		return result(s.c.Guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
 	}
 	// Dismissed: nobody said no, so the question stays open on the page.
 	return result(s.c.Guard.Wait(ctx, c, st.Approval, 0)), nil

@@ -31,6 +31,10 @@ type Config struct {
 	Version string
 	Forms   bool // a yes may be given in the client (approvals.channels has client)
 	Log     *slog.Logger
+
+	// Patience is how long a second round waits for a person; 0 is 50 s, less
+	// than the minute after which clients give up.
+	Patience time.Duration
 }
 
 // Server is the MCP side of one guard.
@@ -50,6 +54,9 @@ const listTTL = 60_000 // ms
 
 // New returns the server of c.Guard's catalogue.
 func New(c Config) *Server {
+	if c.Patience == 0 {
+		c.Patience = 50 * time.Second
+	}
 	s := &Server{c: c, states: States{c.Sealer}}
 	hooks := &mcpserver.Hooks{}
 	hooks.AddOnError(s.unknownTool)

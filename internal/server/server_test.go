@@ -46,7 +46,7 @@ func open(t *testing.T, forms bool) *line {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(server.Config{Guard: l.Guard, Sealer: box, Version: "test", Forms: forms, Log: slog.New(slog.DiscardHandler)})
+	s := server.New(server.Config{Guard: l.Guard, Sealer: box, Version: "test", Forms: forms, Patience: time.Second, Log: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewUnstartedServer(nil)
 	public, _ := url.Parse("http://" + srv.Listener.Addr().String())
 	srv.Config.Handler = server.Front(public, s.HTTP(func(*http.Request) (authz.Caller, error) { return l.caller, nil }))
@@ -292,6 +292,17 @@ func TestConnectionIsALink(t *testing.T) {
 	}
 	if got := l.do("tools/call", links, reply(read, ask.Result.RequestState, "accept", nil)); !strings.Contains(string(got.Result.StructuredContent), `"connection_required"`) {
 		t.Errorf("not connected yet: %s", got.raw)
+	}
+	// The waiting call goes on by itself.
+	ask = l.do("tools/call", links, read)
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		if _, err := l.Connect(l.caller); err != nil {
+			t.Error(err)
+		}
+	}()
+	if got := l.do("tools/call", links, reply(read, ask.Result.RequestState, "accept", nil)); !strings.Contains(string(got.Result.StructuredContent), `"items"`) {
+		t.Errorf("connected meanwhile: %s", got.raw)
 	}
 }
 

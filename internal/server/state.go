@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"deputy/internal/store"
+	"deputy/vault"
 
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -23,6 +24,9 @@ type State struct {
 	Approval string    `json:"approval,omitempty"`
 	Mode     string    `json:"mode"`
 	Expires  time.Time `json:"expires"`
+
+	Connect vault.Wish `json:"connect,omitzero"` // what is to be connected since Asked
+	Asked   time.Time  `json:"asked,omitzero"`
 }
 
 // States seals and opens them.
