@@ -35,7 +35,7 @@ func (l *Lease) bearer(ctx context.Context, req approvals.Request, pattern strin
 	if l.route != l.source {
 		return v.trade(ctx, l, now, than != nil)
 	}
-	b := bearer{token: oauth.Hide(now.tokens.Access), reach: Grant, from: now}
+	b := bearer{token: now.tokens.access, reach: Grant, from: now}
 	if !l.route.App && len(l.route.surplus(now.grant.Scopes, set(l.need, l.route.BaseScopes))) == 0 {
 		b.reach = Exact
 		return b, nil

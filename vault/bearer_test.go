@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -40,6 +41,24 @@ func TestPinned(t *testing.T) {
 	for _, other := range []string{"https://evil.example/user", "http://api.example.com/v1/user", "https://api.example.com:8443/user", "https://api.example.com.evil.example/"} {
 		if _, err := get(other); err == nil || left != 1 || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v, %d left", other, err, left)
+		}
+	}
+}
+
+// What holds tokens on their way to a request prints none of them.
+func TestNothingOnTheWayPrintsAToken(t *testing.T) { // T39
+	b := bearer{
+		token: oauth.Hide("canary"),
+		from:  current{connection: connection{Account: Account{ID: "github/octo"}}, tokens: tokens{access: oauth.Hide("canary"), refresh: oauth.Hide("canary")}},
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		for _, s := range []string{
+			fmt.Sprintf(verb, b), fmt.Sprintf(verb, &b), fmt.Sprintf(verb, b.from), fmt.Sprintf(verb, b.from.tokens),
+			fmt.Sprintf(verb, pinned{token: b.token}), fmt.Sprintf(verb, oauth.Tokens{Access: b.token}), fmt.Sprintf(verb, less{token: b.token}),
+		} {
+			if strings.Contains(s, "canary") {
+				t.Errorf("%s: %s", verb, s)
+			}
 		}
 	}
 }

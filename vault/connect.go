@@ -175,7 +175,7 @@ func (v *Vault) connected(ctx context.Context, c authz.Caller, p *route, server 
 	for _, o := range old {
 		// GitHub keeps ten tokens for a user and forgets the oldest: what was
 		// replaced must not stand in the way of what is used.
-		if o.Access != oauth.Reveal(t.Access) && server.Revocation == RevokeGitHub {
+		if oauth.Reveal(o.access) != oauth.Reveal(t.Access) && server.Revocation == RevokeGitHub {
 			v.end(ctx, p.Name, o, oauth.OneToken)
 		}
 	}
@@ -377,7 +377,7 @@ func (v *Vault) place(tx store.Tx, p *route, c *connection, g *grant) (old []tok
 		}
 		t, err := v.tokens.Get(tx, tokenKey(c, &o)...)
 		if err == nil {
-			old = append(old, t)
+			old = append(old, t.tokens())
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return nil, err
 		}

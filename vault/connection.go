@@ -64,23 +64,26 @@ type work struct {
 	Since time.Time `json:"since"`
 }
 
-// tokens is the secret half of a grant. Its row's key, which it is sealed to,
-// holds user, account, grant and generation.
-type tokens struct {
+// tokens is the secret half of a grant, in memory.
+type tokens struct{ access, refresh, id oauth.Secret }
+
+// tokenRow is the same as it is stored, and exists nowhere else. Its key, which
+// it is sealed to, holds user, account, grant and generation.
+type tokenRow struct {
 	Access  string `json:"access"`
 	Refresh string `json:"refresh,omitempty"`
 	ID      string `json:"id,omitempty"` // the ID token, for providers that trade it
 }
 
-func secrets(t oauth.Tokens) tokens {
-	return tokens{oauth.Reveal(t.Access), oauth.Reveal(t.Refresh), t.IDToken}
+func (r tokenRow) tokens() tokens {
+	return tokens{oauth.Hide(r.Access), oauth.Hide(r.Refresh), oauth.Hide(r.ID)}
 }
+
+func secrets(t oauth.Tokens) tokens { return tokens{t.Access, t.Refresh, oauth.Hide(t.IDToken)} }
 
 // A row prints as its name, whoever prints it.
 func (c connection) String() string   { return "connection " + c.ID }
 func (c connection) GoString() string { return c.String() }
-func (tokens) String() string         { return "tokens(hidden)" }
-func (tokens) GoString() string       { return "tokens(hidden)" }
 
 // clone is a connection whose grants can be changed.
 func (c connection) clone() connection {
@@ -120,15 +123,14 @@ func (v *Vault) put(tx store.Tx, c connection) error {
 // the answer has no refresh token, the one that was used stays good: Google
 // does not repeat it.
 func (v *Vault) seal(tx store.Tx, c *connection, g *grant, t oauth.Tokens, used tokens) error {
-	keep := secrets(t)
+	keep := tokenRow{Access: oauth.Reveal(t.Access), Refresh: oauth.Reveal(t.Refresh)}
 	if keep.Refresh == "" {
-		keep.Refresh = used.Refresh
+		keep.Refresh = oauth.Reveal(used.refresh)
 	}
-	if keep.ID == "" {
-		keep.ID = used.ID
-	}
-	if r := v.routes[c.Provider]; r == nil || !r.traded {
-		keep.ID = "" // what is not needed is not kept
+	if r := v.routes[c.Provider]; r != nil && r.traded { // what is not needed is not kept
+		if keep.ID = t.IDToken; keep.ID == "" {
+			keep.ID = oauth.Reveal(used.id)
+		}
 	}
 	if err := v.tokens.Delete(tx, tokenKey(c, g)...); err != nil {
 		return err

@@ -111,7 +111,7 @@ func (v *Vault) end(ctx context.Context, provider string, t tokens, e oauth.Exte
 	if err != nil || !server.CanRevoke(e) {
 		return false
 	}
-	return oauth.Revoke(ctx, v.client, server, oauth.Hide(t.Access), oauth.Hide(t.Refresh), e) == nil
+	return oauth.Revoke(ctx, v.client, server, t.access, t.refresh, e) == nil
 }
 
 // uses counts the calls that were answered with an account, from the log.

@@ -83,7 +83,7 @@ func (v *Vault) narrow(ctx context.Context, l *Lease, b bearer, req approvals.Re
 		}
 		what, reach = repo+" "+permission, Repository
 		ask = func(ctx context.Context) (less, error) { return v.scoped(ctx, l.route, b, repo, permission) }
-	case n.Refresh && b.from.tokens.Refresh != "":
+	case n.Refresh && !b.from.tokens.refresh.IsZero():
 		scopes := set(l.need)
 		what, reach = strings.Join(scopes, " "), Scopes
 		ask = func(ctx context.Context) (less, error) { return v.lesser(ctx, l.route, b, scopes) }
@@ -122,7 +122,7 @@ func (v *Vault) lesser(ctx context.Context, r *route, b bearer, scopes []string)
 		return less{}, err
 	}
 	t, err := oauth.Ask(ctx, v.client, server, url.Values{
-		"grant_type": {"refresh_token"}, "refresh_token": {b.from.tokens.Refresh}, "scope": {strings.Join(scopes, " ")},
+		"grant_type": {"refresh_token"}, "refresh_token": {oauth.Reveal(b.from.tokens.refresh)}, "scope": {strings.Join(scopes, " ")},
 	})
 	if err != nil {
 		return less{}, err

@@ -92,7 +92,8 @@ func usable(err error) bool {
 func (v *Vault) open(c connection, g grant) (now current, err error) {
 	now = current{connection: c, grant: g}
 	err = v.c.Store.View(func(tx store.Tx) error {
-		now.tokens, err = v.tokens.Get(tx, tokenKey(&c, &g)...)
+		t, err := v.tokens.Get(tx, tokenKey(&c, &g)...)
+		now.tokens = t.tokens()
 		return err
 	})
 	if errors.Is(err, store.ErrNotFound) {
@@ -155,7 +156,7 @@ func (v *Vault) renew(ctx context.Context, user, id, grantID string, gen uint64)
 	server, err := r.server(ctx, v.client)
 	if err == nil {
 		var t oauth.Tokens
-		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {now.tokens.Refresh}}
+		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {oauth.Reveal(now.tokens.refresh)}}
 		if server.Resource != "" {
 			form.Set("resource", server.Resource)
 		}
@@ -227,9 +228,14 @@ func (v *Vault) takeLease(ctx context.Context, owner, user, id, grantID string, 
 				return ErrNoAccount
 			}
 			now.connection, now.grant = c, *g
-			if now.tokens, err = v.tokens.Get(tx, tokenKey(&c, g)...); err != nil {
+			t, err := v.tokens.Get(tx, tokenKey(&c, g)...)
+			if errors.Is(err, store.ErrNotFound) {
+				return ErrRolledBack
+			}
+			if err != nil {
 				return err
 			}
+			now.tokens = t.tokens()
 			if g.Gen != gen {
 				return nil
 			}
@@ -252,7 +258,7 @@ func (v *Vault) takeLease(ctx context.Context, owner, user, id, grantID string, 
 			return current{}, ErrNoAccount
 		case err != nil:
 			var missing *NotConnectedError
-			if errors.As(err, &missing) || errors.Is(err, ErrNoAccount) {
+			if errors.As(err, &missing) || errors.Is(err, ErrNoAccount) || errors.Is(err, ErrRolledBack) {
 				return current{}, err
 			}
 			// No place to store means no rotation: it would lose the grant.
@@ -295,9 +301,11 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 			return err
 		}
 		now = current{connection: c, grant: *g}
-		if now.tokens, err = v.tokens.Get(tx, tokenKey(&c, g)...); err != nil {
+		t, err := v.tokens.Get(tx, tokenKey(&c, g)...)
+		if err != nil {
 			return err
 		}
+		now.tokens = t.tokens()
 		return v.c.Audit.Append(tx, audit.Line{Event: "refresh", User: c.User, Account: c.ID})
 	}
 	// The provider has replaced the tokens already: trying again is all that

@@ -53,11 +53,11 @@ const tradeLife = 5 * time.Minute
 func (v *Vault) traded(ctx context.Context, r, source *route, now current) (oauth.Tokens, error) {
 	if !r.Trade.Assertion {
 		return oauth.Trade(ctx, v.client, &r.OAuth, oauth.Exchange{
-			Subject: oauth.Hide(now.tokens.Access), SubjectType: oauth.AccessTokenType, Requested: oauth.AccessTokenType,
+			Subject: now.tokens.access, SubjectType: oauth.AccessTokenType, Requested: oauth.AccessTokenType,
 			Audience: r.Trade.Audience, Resource: r.OAuth.Resource, Scopes: r.Trade.Scopes,
 		})
 	}
-	if now.tokens.ID == "" {
+	if now.tokens.id.IsZero() {
 		return oauth.Tokens{}, &Fault{Provider: r.Name, Kind: Upstream, Cause: "the account it comes from has no ID token: connect it with the scope openid"}
 	}
 	issuer, err := source.server(ctx, v.client)
@@ -65,7 +65,7 @@ func (v *Vault) traded(ctx context.Context, r, source *route, now current) (oaut
 		return oauth.Tokens{}, err
 	}
 	jag, err := oauth.Trade(ctx, v.client, issuer, oauth.Exchange{
-		Subject: oauth.Hide(now.tokens.ID), SubjectType: oauth.IDTokenType, Requested: oauth.IDJAGType,
+		Subject: now.tokens.id, SubjectType: oauth.IDTokenType, Requested: oauth.IDJAGType,
 		Audience: r.Trade.Audience, Resource: r.OAuth.Resource, Scopes: r.Trade.Scopes,
 	})
 	if err != nil {

@@ -37,7 +37,7 @@ type Vault struct {
 	c        Config
 	routes   map[string]*route
 	rows     store.Table[connection]
-	tokens   store.Table[tokens]
+	tokens   store.Table[tokenRow]
 	attempts store.Table[attempt]
 	frozen   store.Table[[]Freeze]
 	shares   store.Table[Share]
@@ -70,7 +70,7 @@ func Open(c Config) (*Vault, error) {
 	v := &Vault{
 		c: c, routes: map[string]*route{}, changed: make(chan struct{}),
 		rows:     store.Table[connection]{Name: "vault/connection", Sealer: c.Sealer},
-		tokens:   store.Table[tokens]{Name: "vault/token", Sealer: c.Sealer},
+		tokens:   store.Table[tokenRow]{Name: "vault/token", Sealer: c.Sealer},
 		attempts: store.Table[attempt]{Name: "vault/attempt", Sealer: c.Sealer},
 		frozen:   store.Table[[]Freeze]{Name: "vault/frozen", Sealer: c.Sealer},
 		shares:   store.Table[Share]{Name: "vault/share", Sealer: c.Sealer},

@@ -118,18 +118,6 @@ type bank struct {
 
 func open(t *testing.T, i *issuer, change ...func(*vault.Provider)) *bank {
 	t.Helper()
-	kek, _ := seal.NewKEK(make([]byte, 32))
-	box, err := seal.Open(t.TempDir(), kek)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bank{t: t, issuer: i, store: store.NewMemory()}
-	b.door = authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
-	log := &audit.Log{Key: box.Key("audit")}
-	b.ledger, err = approvals.Open(approvals.Config{Store: b.store, Sealer: box, Audit: log, Door: b.door, Channels: []string{"page"}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := vault.Provider{
 		Name: "github", Title: "GitHub", APIURL: i.URL + "/api",
 		OAuth: vault.Server{
@@ -158,7 +146,27 @@ func open(t *testing.T, i *issuer, change ...func(*vault.Provider)) *bank {
 	for _, c := range change {
 		c(&p)
 	}
-	b.Vault, err = vault.Open(vault.Config{Store: b.store, Sealer: box, Audit: log, Ledger: b.ledger, Providers: []vault.Provider{p}, PublicURL: "http://localhost:8787", Timeout: 2 * time.Second})
+	b := openWith(t, p)
+	b.issuer = i
+	return b
+}
+
+// openWith opens a vault over a new memory store.
+func openWith(t *testing.T, providers ...vault.Provider) *bank {
+	t.Helper()
+	kek, _ := seal.NewKEK(make([]byte, 32))
+	box, err := seal.Open(t.TempDir(), kek)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bank{t: t, store: store.NewMemory()}
+	b.door = authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
+	log := &audit.Log{Key: box.Key("audit")}
+	b.ledger, err = approvals.Open(approvals.Config{Store: b.store, Sealer: box, Audit: log, Door: b.door, Channels: []string{"page"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Vault, err = vault.Open(vault.Config{Store: b.store, Sealer: box, Audit: log, Ledger: b.ledger, Providers: providers, PublicURL: "http://localhost:8787", Timeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
