@@ -19,8 +19,6 @@ import (
 	"deputy/internal/audit"
 	"deputy/internal/store"
 	"deputy/vault/internal/oauth"
-
-	"golang.org/x/oauth2"
 )
 
 // Wish is what somebody wants to connect.
@@ -87,14 +85,14 @@ func (v *Vault) Begin(ctx context.Context, c authz.Caller, w Wish) (string, erro
 	if c.Session() == "" {
 		return "", ErrNotStarter
 	}
-	server, err := p.server(ctx, v.client)
+	server, err := p.server(ctx)
 	if err != nil {
 		return "", err
 	}
 	var raw [32]byte
 	rand.Read(raw[:])
 	state := base64.RawURLEncoding.EncodeToString(raw[:])
-	a := attempt{Wish: w, User: c.User(), Session: c.Session(), Verifier: oauth2.GenerateVerifier(), Expires: time.Now().Add(attemptLife)}
+	a := attempt{Wish: w, User: c.User(), Session: c.Session(), Verifier: oauth.Verifier(), Expires: time.Now().Add(attemptLife)}
 	if err := v.c.Store.Update(func(tx store.Tx) error { return v.attempts.Put(tx, a, stateKey(state)) }); err != nil {
 		return "", err
 	}
@@ -102,7 +100,7 @@ func (v *Vault) Begin(ctx context.Context, c authz.Caller, w Wish) (string, erro
 	if p.App {
 		ask.Scopes = nil
 	}
-	to, err := oauth.Authorize(ctx, v.client, server, ask)
+	to, err := oauth.Authorize(ctx, p.client, server, ask)
 	if err != nil {
 		return "", p.fault(err)
 	}
@@ -130,7 +128,7 @@ func (v *Vault) Finish(ctx context.Context, c authz.Caller, provider string, ans
 	if c.IsZero() || a.User != c.User() || subtle.ConstantTimeCompare([]byte(a.Session), []byte(c.Session())) != 1 {
 		return Connected{}, ErrNotStarter
 	}
-	server, err := p.server(ctx, v.client)
+	server, err := p.server(ctx)
 	if err != nil {
 		return Connected{}, err
 	}
@@ -147,7 +145,7 @@ func (v *Vault) Finish(ctx context.Context, c authz.Caller, provider string, ans
 	if server.Resource != "" {
 		form.Set("resource", server.Resource)
 	}
-	t, err := oauth.Ask(ctx, v.client, server, form)
+	t, err := oauth.Ask(ctx, p.client, server, form)
 	if err != nil {
 		return Connected{}, err
 	}

@@ -31,7 +31,7 @@ func (v *Vault) BeginDevice(ctx context.Context, c authz.Caller, w Wish) (*Devic
 	if err != nil {
 		return nil, err
 	}
-	server, err := p.server(ctx, v.client)
+	server, err := p.server(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (v *Vault) BeginDevice(ctx context.Context, c authz.Caller, w Wish) (*Devic
 	if p.App {
 		scopes = nil
 	}
-	d, err := oauth.StartDevice(ctx, v.client, server, scopes)
+	d, err := oauth.StartDevice(ctx, p.client, server, scopes)
 	if err != nil {
 		return nil, p.fault(err)
 	}
@@ -52,7 +52,7 @@ func (v *Vault) BeginDevice(ctx context.Context, c authz.Caller, w Wish) (*Devic
 // Finish waits until the person has decided.
 func (d *Device) Finish(ctx context.Context) (Connected, error) {
 	p := d.vault.routes[d.wish.Provider]
-	server, err := p.server(ctx, d.vault.client)
+	server, err := p.server(ctx)
 	if err != nil {
 		return Connected{}, err
 	}
@@ -66,7 +66,7 @@ func (d *Device) Finish(ctx context.Context) (Connected, error) {
 		if time.Now().After(d.start.Expires) {
 			return Connected{}, ErrState
 		}
-		t, err := oauth.Ask(ctx, d.vault.client, server, form)
+		t, err := oauth.Ask(ctx, p.client, server, form)
 		var no *oauth.Refusal
 		var passing *oauth.Unavailable
 		switch {

@@ -107,11 +107,11 @@ func (v *Vault) end(ctx context.Context, provider string, t tokens, e oauth.Exte
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tokenTimeout)
 	defer cancel()
-	server, err := r.server(ctx, v.client)
+	server, err := r.server(ctx)
 	if err != nil || !server.CanRevoke(e) {
 		return false
 	}
-	return oauth.Revoke(ctx, v.client, server, t.access, t.refresh, e) == nil
+	return oauth.Revoke(ctx, r.client, server, t.access, t.refresh, e) == nil
 }
 
 // uses counts the calls that were answered with an account, from the log.

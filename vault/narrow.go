@@ -117,11 +117,11 @@ func (v *Vault) narrow(ctx context.Context, l *Lease, b bearer, req approvals.Re
 // clients and does not document it, so what comes back is believed only if it
 // names exactly what was asked, and the grant's refresh token stays as it is.
 func (v *Vault) lesser(ctx context.Context, r *route, b bearer, scopes []string) (less, error) {
-	server, err := r.server(ctx, v.client)
+	server, err := r.server(ctx)
 	if err != nil {
 		return less{}, err
 	}
-	t, err := oauth.Ask(ctx, v.client, server, url.Values{
+	t, err := oauth.Ask(ctx, r.client, server, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {oauth.Reveal(b.from.tokens.refresh)}, "scope": {strings.Join(scopes, " ")},
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (v *Vault) scoped(ctx context.Context, r *route, b bearer, repo, permission
 		req.Header.Set(k, h)
 	}
 	req.SetBasicAuth(r.OAuth.ClientID, oauth.Reveal(r.OAuth.ClientSecret))
-	answer, err := oauth.SendJSON(ctx, v.client, req)
+	answer, err := oauth.SendJSON(ctx, r.client, req)
 	if err != nil {
 		return less{}, err
 	}

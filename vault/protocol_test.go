@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -242,5 +243,29 @@ func TestNoVerbPrintsASecret(t *testing.T) { // T39
 		if strings.Contains(out.String(), leak) {
 			t.Errorf("%s in %s", leak, out.String())
 		}
+	}
+}
+
+// An endpoint that only the metadata names is not reached inside the network.
+func TestMetadataPointsInside(t *testing.T) { // T21
+	reached := false
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer inside.Close()
+	o := newOP(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/.well-known/", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"authorization_endpoint":%[1]q,"token_endpoint":%[1]q,"pushed_authorization_request_endpoint":%[2]q,"code_challenge_methods_supported":["S256"]}`, o.URL, inside.URL)
+	})
+	o.Config.Handler = mux
+	b := o.bank(o.company())
+	if _, err := b.Begin(ctx, b.me, vault.Wish{Provider: "corp"}); err == nil || reached {
+		t.Errorf("%v, reached %v", err, reached)
+	}
+	// What the operator names is reached, wherever it is.
+	p := o.company()
+	p.OAuth.PARURL = inside.URL
+	b = o.bank(p)
+	if _, err := b.Begin(ctx, b.me, vault.Wish{Provider: "corp"}); err == nil || !reached {
+		t.Errorf("named by the operator: %v, reached %v", err, reached)
 	}
 }

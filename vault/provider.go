@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"deputy/internal/fetch"
 	"deputy/vault/internal/oauth"
 )
 
@@ -127,7 +128,8 @@ type route struct {
 	base   *url.URL
 	reads  *http.ServeMux
 	writes *http.ServeMux
-	traded bool // another provider's tokens are made from its ID tokens
+	client *http.Client // for its authorization server; API requests get a pinned one
+	traded bool         // another provider's tokens are made from its ID tokens
 
 	mu       sync.Mutex
 	metadata oauth.Metadata
@@ -169,6 +171,35 @@ func (p Provider) route() (*route, error) {
 	return r, nil
 }
 
+// fence keeps requests to hosts that the operator named on the ordinary way. A
+// host that only the issuer's metadata names is somebody else's choice, so it
+// is reached if it is on the public internet and not otherwise.
+type fence struct {
+	named           map[string]bool
+	inside, outside http.RoundTripper
+}
+
+func (f fence) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f.named[r.URL.Host] {
+		return f.inside.RoundTrip(r)
+	}
+	return f.outside.RoundTrip(r)
+}
+
+// fenced is the transport for a provider's authorization server.
+func (p Provider) fenced(inside http.RoundTripper) http.RoundTripper {
+	if !p.Discover {
+		return inside
+	}
+	f := fence{named: map[string]bool{}, inside: inside, outside: fetch.Transport()}
+	for _, named := range []string{p.OAuth.Issuer, p.OAuth.AuthURL, p.OAuth.TokenURL, p.OAuth.RevokeURL, p.OAuth.DeviceURL, p.OAuth.PARURL, p.APIURL} {
+		if u, err := url.Parse(named); err == nil && u.Host != "" {
+			f.named[u.Host] = true
+		}
+	}
+	return f
+}
+
 func nop(http.ResponseWriter, *http.Request) {}
 
 // metadataLife is how long a server's description of itself is believed.
@@ -176,14 +207,14 @@ const metadataLife = time.Hour
 
 // server is the authorization server, with what its metadata says. It is read
 // when it is first needed, so that deputy starts without the network.
-func (r *route) server(ctx context.Context, c *http.Client) (*Server, error) {
+func (r *route) server(ctx context.Context) (*Server, error) {
 	if !r.Discover {
 		return &r.OAuth, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.metadata.Issuer == "" || time.Since(r.read) > metadataLife {
-		m, err := oauth.Discover(ctx, c, r.OAuth.Issuer)
+		m, err := oauth.Discover(ctx, r.client, r.OAuth.Issuer)
 		if err != nil && r.metadata.Issuer == "" {
 			return nil, &Fault{Provider: r.Name, Kind: Upstream, Cause: err.Error()}
 		}

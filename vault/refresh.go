@@ -153,7 +153,7 @@ func (v *Vault) renew(ctx context.Context, user, id, grantID string, gen uint64)
 		return now, err
 	}
 	r := v.routes[now.Provider]
-	server, err := r.server(ctx, v.client)
+	server, err := r.server(ctx)
 	if err == nil {
 		var t oauth.Tokens
 		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {oauth.Reveal(now.tokens.refresh)}}
@@ -161,7 +161,7 @@ func (v *Vault) renew(ctx context.Context, user, id, grantID string, gen uint64)
 			form.Set("resource", server.Resource)
 		}
 		asking, cancel := context.WithTimeout(ctx, attemptLimit)
-		t, err = oauth.Ask(asking, v.client, server, form)
+		t, err = oauth.Ask(asking, r.client, server, form)
 		cancel()
 		if err == nil {
 			return v.commit(ctx, owner, now, t)

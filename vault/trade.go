@@ -52,7 +52,7 @@ const tradeLife = 5 * time.Minute
 
 func (v *Vault) traded(ctx context.Context, r, source *route, now current) (oauth.Tokens, error) {
 	if !r.Trade.Assertion {
-		return oauth.Trade(ctx, v.client, &r.OAuth, oauth.Exchange{
+		return oauth.Trade(ctx, r.client, &r.OAuth, oauth.Exchange{
 			Subject: now.tokens.access, SubjectType: oauth.AccessTokenType, Requested: oauth.AccessTokenType,
 			Audience: r.Trade.Audience, Resource: r.OAuth.Resource, Scopes: r.Trade.Scopes,
 		})
@@ -60,18 +60,18 @@ func (v *Vault) traded(ctx context.Context, r, source *route, now current) (oaut
 	if now.tokens.id.IsZero() {
 		return oauth.Tokens{}, &Fault{Provider: r.Name, Kind: Upstream, Cause: "the account it comes from has no ID token: connect it with the scope openid"}
 	}
-	issuer, err := source.server(ctx, v.client)
+	issuer, err := source.server(ctx)
 	if err != nil {
 		return oauth.Tokens{}, err
 	}
-	jag, err := oauth.Trade(ctx, v.client, issuer, oauth.Exchange{
+	jag, err := oauth.Trade(ctx, source.client, issuer, oauth.Exchange{
 		Subject: now.tokens.id, SubjectType: oauth.IDTokenType, Requested: oauth.IDJAGType,
 		Audience: r.Trade.Audience, Resource: r.OAuth.Resource, Scopes: r.Trade.Scopes,
 	})
 	if err != nil {
 		return oauth.Tokens{}, err
 	}
-	return oauth.Assert(ctx, v.client, &r.OAuth, jag.Access, r.Trade.Scopes, r.OAuth.Resource)
+	return oauth.Assert(ctx, r.client, &r.OAuth, jag.Access, r.Trade.Scopes, r.OAuth.Resource)
 }
 
 // tradeFault: a refused trade says that this person may not, not that the

@@ -41,7 +41,6 @@ type Vault struct {
 	attempts store.Table[attempt]
 	frozen   store.Table[[]Freeze]
 	shares   store.Table[Share]
-	client   *http.Client // for authorization servers; API requests get a pinned one
 
 	renewals singleflight.Group
 	running  sync.WaitGroup // refreshes under way
@@ -74,13 +73,13 @@ func Open(c Config) (*Vault, error) {
 		attempts: store.Table[attempt]{Name: "vault/attempt", Sealer: c.Sealer},
 		frozen:   store.Table[[]Freeze]{Name: "vault/frozen", Sealer: c.Sealer},
 		shares:   store.Table[Share]{Name: "vault/share", Sealer: c.Sealer},
-		client:   &http.Client{Transport: c.Transport, Timeout: tokenTimeout, CheckRedirect: oauth.NoRedirect},
 	}
 	for _, p := range c.Providers {
 		r, err := p.route()
 		if err != nil {
 			return nil, err
 		}
+		r.client = &http.Client{Transport: p.fenced(c.Transport), Timeout: tokenTimeout, CheckRedirect: oauth.NoRedirect}
 		v.routes[p.Name] = r
 	}
 	for _, r := range v.routes {

@@ -28,7 +28,8 @@ var line = map[string][]string{
 	"authz":                    {"internal/store"},
 	"approvals":                {"authz", "internal/audit", "internal/pages", "internal/store"},
 	"vault/internal/oauth":     {},
-	"vault":                    {"vault/internal/oauth", "approvals", "authz", "internal/audit", "internal/pages", "internal/store"},
+	"internal/fetch":           {},
+	"vault":                    {"vault/internal/oauth", "internal/fetch", "approvals", "authz", "internal/audit", "internal/pages", "internal/store"},
 	"tools":                    {"approvals", "authz", "internal/audit", "internal/store", "vault"},
 	"tools/gmail":              {"approvals", "authz", "tools", "vault"},
 	"tools/slack":              {"approvals", "authz", "tools", "vault"},
@@ -51,7 +52,7 @@ var line = map[string][]string{
 // keeps names packages that alone may import something.
 var keeps = map[string][]string{
 	"github.com/mark3labs/mcp-go/":     {"internal/server", "internal/server/fixture"},
-	"golang.org/x/oauth2":              {"vault"},
+	"code.dny.dev/ssrf":                {"internal/fetch"},
 	"go.etcd.io/bbolt":                 {"internal/store"},
 	"github.com/jackc/pgx/":            {"internal/store"},
 	"github.com/tink-crypto/":          {"internal/seal"},

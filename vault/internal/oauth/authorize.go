@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -82,6 +83,13 @@ func push(ctx context.Context, c *http.Client, s *Server, q url.Values) (string,
 		return "", s.refusal(status, w.Error)
 	}
 	return w.RequestURI, nil
+}
+
+// Verifier is a new PKCE verifier: 256 random bits (RFC 7636 §7.1).
+func Verifier() string {
+	var raw [32]byte
+	rand.Read(raw[:])
+	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
 // challenge is S256 of RFC 7636 §4.2.
