@@ -72,7 +72,8 @@ type Provider struct {
 
 	BaseScopes []string // asked with every grant
 	Implies    map[string][]string
-	RevokeNote string // what else ends when a grant is revoked
+	RevokeNote string   // what else ends when a grant is revoked
+	Notes      []string // what whoever runs deputy should know; doctor says it
 	Identity   Identity
 	Narrow     Narrow
 

@@ -73,6 +73,9 @@ func doctor(inv *invocation) error {
 			say(false, p.Title+": the client secret cannot be read", err.Error())
 		default:
 			say(true, p.Title+": OAuth client "+set.ClientID, "")
+			for _, note := range p.Notes {
+				fmt.Fprintf(inv.out, "      %s\n", note)
+			}
 		}
 	}
 	if !running && !failed {

@@ -67,6 +67,11 @@ func Provider() tools.Provider {
 			Narrow:     vault.Narrow{ScopedURL: "https://api.github.com/applications", Permissions: permissions},
 			Implies:    map[string][]string{"repo": {"public_repo"}},
 			RevokeNote: "GitHub ended every token that deputy's app had for this account, on this and any other installation of the app.",
+			Notes: []string{
+				"A GitHub App (app: true) is the better client: its tokens end after 8 hours and are narrowed to one repository for each request.",
+				"GitHub keeps ten tokens for a user and OAuth app, and forgets the oldest: other machines with the same app may be signed out.",
+				`Switch off the wildcard for redirect URIs in the app's settings.`,
+			},
 			Identity: vault.Identity{
 				Path:    "/user",
 				Subject: []string{"id"}, // a login can be given up and taken by somebody else

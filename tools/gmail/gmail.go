@@ -62,7 +62,12 @@ func Provider() tools.Provider {
 				"https://www.googleapis.com/auth/userinfo.email": {"email"},
 			},
 			RevokeNote: "Google ends all access this user gave to the same Google Cloud project, not only this connection: other programs that use the project have to be connected again too.",
-			Identity:   vault.Identity{IDToken: true, Subject: []string{"sub"}, Name: []string{"email"}},
+			Notes: []string{
+				`While the app's consent screen is in "Testing", Google ends every connection after 7 days: publish it ("In production"); unverified it may have 100 users.`,
+				"Google keeps 100 refresh tokens for an account and client, and forgets the oldest without a word.",
+				"A changed password, 6 months without use and an administrator's policy end a connection that reads mail.",
+			},
+			Identity: vault.Identity{IDToken: true, Subject: []string{"sub"}, Name: []string{"email"}},
 
 			Reads: []string{
 				"GET /gmail/v1/users/me/labels",

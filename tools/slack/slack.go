@@ -55,6 +55,10 @@ func Provider() tools.Provider {
 				Refusals:   refusals,
 			},
 			RevokeNote: "Slack ended this connection's tokens. The app itself stays installed in the workspace until it is removed there.",
+			Notes: []string{
+				"Make the app an internal one of your workspace: Slack lets other apps outside its marketplace read one page of 15 messages a minute.",
+				"Switch token rotation on: without it a token never ends. It cannot be switched off again.",
+			},
 			Identity: vault.Identity{
 				Path:    "/auth.test",
 				Subject: []string{"team_id", "user_id"},
