@@ -87,6 +87,9 @@ func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (_ Out
 	if err := g.admit(ctx, k); err != nil { // 2
 		return nil, err
 	}
+	if err := g.c.Vault.Frozen(k.caller, "", ""); err != nil {
+		return nil, err
+	}
 	in, err := g.decode(k, args) // 3
 	if err != nil {
 		return nil, err
@@ -172,9 +175,6 @@ var errNoSuchTool = errors.New("tools: no such tool, or not for this caller")
 func (g *Guard) admit(ctx context.Context, k *call) error {
 	if k.tool.spec.Name == "" {
 		return errNoSuchTool
-	}
-	if err := g.c.Vault.Frozen(k.caller, "", ""); err != nil {
-		return err
 	}
 	ruling, err := g.c.Engine.Admit(ctx, k.caller, authz.Question{Tool: k.tool.spec.Name})
 	if err == nil && !ruling.Allowed {
