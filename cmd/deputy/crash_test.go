@@ -29,9 +29,9 @@ type house struct {
 	client *client
 }
 
-func newHouse(t *testing.T) *house { return newHouseOn(t, "bolt") }
+func newHouse(t *testing.T, settings ...string) *house { return newHouseOn(t, "bolt", settings...) }
 
-func newHouseOn(t *testing.T, store string) *house {
+func newHouseOn(t *testing.T, store string, settings ...string) *house {
 	t.Helper()
 	h := &house{t: t, github: githubfake.New(githubfake.Config{ClientID: "id", ClientSecret: "secret"}), dir: home(t)}
 	api := httptest.NewServer(h.github)
@@ -52,14 +52,15 @@ user: anna
 approvals: {channels: [client, page, cli]}
 providers:
   github: {client_id: id, client_secret: env:DEPUTY_TEST_SECRET, api_url: %s, auth_url: %[5]s/login/oauth/authorize, token_url: %[5]s/login/oauth/access_token, revoke_url: %[5]s/applications}
-`, h.dir, store, addr, h.url, api.URL))
+%s
+`, h.dir, store, addr, h.url, api.URL, strings.Join(settings, "\n")))
 	h.start()
 	h.connect()
 	return h
 }
 
 func (h *house) env() []string {
-	return []string{"DEPUTY_TEST_KEY=" + strings.Repeat("ab", 32), "DEPUTY_TEST_SECRET=secret"}
+	return []string{"DEPUTY_TEST_KEY=" + strings.Repeat("ab", 32), "DEPUTY_TEST_SECRET=secret", "CRM_SECRET=crm-secret"}
 }
 
 func (h *house) start() {

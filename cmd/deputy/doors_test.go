@@ -45,6 +45,7 @@ func TestDoors(t *testing.T) {
 		"callback, nobody":      {"GET", "/connect/github/callback?code=x&state=y", "", nil, "", 403},
 		"cross-site decision":   {"POST", "/approvals/apr_x", "decision=approve", map[string]string{"Sec-Fetch-Site": "cross-site"}, "", 403},
 		"sign in with nonsense": {"GET", "/signin?code=nonsense", "", nil, "", 401},
+		"exchange, off":         {"POST", "/oauth/token", "grant_type=x", nil, "", 404},
 		"health":                {"GET", "/healthz", "", nil, "", 200},
 		"no such page":          {"GET", "/nothing", "", nil, "", 404},
 	} {
