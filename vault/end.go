@@ -51,7 +51,7 @@ func (v *Vault) Disconnect(ctx context.Context, c authz.Caller, account string) 
 	p, allEnded := v.routes[r.Provider], false
 	for _, g := range r.Grants {
 		e := EndedGrant{Scopes: g.Scopes, Given: g.Given, Tokens: g.Gen, Revoked: allEnded}
-		if now, err := v.open(r, g); err == nil && !allEnded {
+		if now, err := v.open(r.User, r.ID, g.ID); err == nil && !allEnded {
 			e.Revoked = v.end(ctx, r.Provider, now.tokens, oauth.WholeGrant)
 			allEnded = e.Revoked && p != nil && p.OAuth.RevokesAll
 		}

@@ -66,19 +66,28 @@ func (v *Vault) editFrozen(c authz.Caller, event string, f Freeze, edit func([]F
 // FrozenNow lists what is stopped.
 func (v *Vault) FrozenNow() (all []Freeze, err error) {
 	err = v.c.Store.View(func(tx store.Tx) error {
-		all, err = v.frozen.Get(tx, "")
-		if errors.Is(err, store.ErrNotFound) {
-			return nil
-		}
+		all, err = v.freezes(tx)
 		return err
 	})
+	return all, err
+}
+
+func (v *Vault) freezes(tx store.Tx) ([]Freeze, error) {
+	all, err := v.frozen.Get(tx, "")
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
 	return all, err
 }
 
 // Frozen returns ErrFrozen if the caller, or what it is about to use, is
 // stopped. provider and account may be empty.
 func (v *Vault) Frozen(c authz.Caller, provider, account string) error {
-	all, err := v.FrozenNow()
+	return v.c.Store.View(func(tx store.Tx) error { return v.frozenIn(tx, c, provider, account) })
+}
+
+func (v *Vault) frozenIn(tx store.Tx, c authz.Caller, provider, account string) error {
+	all, err := v.freezes(tx)
 	if err != nil {
 		return err
 	}

@@ -45,25 +45,19 @@ type current struct {
 // request. With than set, the caller has seen that generation of that grant
 // refused and wants a later one.
 func (v *Vault) fresh(ctx context.Context, l *Lease, than *current) (current, error) {
-	c, err := v.load(l.caller.User(), l.sourceID)
+	now, err := v.look(l)
 	if err != nil {
 		return current{}, err
 	}
-	if err := errors.Join(v.Frozen(l.caller, l.source.Name, c.ID), v.Frozen(l.caller, l.route.Name, l.account.ID)); err != nil {
-		return current{}, err
-	}
-	g := l.source.choose(&c, l.need)
-	if g == nil {
-		return current{}, l.source.lacking(&c, l.need)
-	}
+	c, g := now.connection, &now.grant
 	refused := than != nil && than.grant.ID == g.ID && g.Gen <= than.grant.Gen
 	due := !g.RefreshAt.IsZero() && !time.Now().Before(g.RefreshAt)
 	if !refused && !due && g.State == active {
-		return v.open(c, *g)
+		return now, nil
 	}
 	if cause := v.limits.cooling(g.ID); cause != nil {
 		if !refused && time.Now().Before(g.Expires) {
-			return v.open(c, *g)
+			return now, nil
 		}
 		return current{}, cause
 	}
@@ -72,13 +66,52 @@ func (v *Vault) fresh(ctx context.Context, l *Lease, than *current) (current, er
 			v.bury("", &c, g, "the provider refused the token")
 			return current{}, v.ended(&c, g)
 		}
-		return v.open(c, *g) // nothing to refresh with: use it while it lasts
+		return now, nil // nothing to refresh with: use it while it lasts
 	}
-	now, err := v.renewOnce(ctx, c, *g)
+	next, err := v.renewOnce(ctx, c, *g)
 	if err != nil && !refused && usable(err) && time.Now().Before(g.Expires) {
-		return v.open(c, *g) // no refresh now; the token still works
+		return now, nil // no refresh now; the token still works
 	}
+	return next, err
+}
+
+// look reads, at one moment, whether the lease is still good and the narrowest
+// grant that covers it with its tokens.
+func (v *Vault) look(l *Lease) (now current, err error) {
+	err = v.c.Store.View(func(tx store.Tx) error {
+		c, err := v.rows.Get(tx, l.caller.User(), l.sourceID)
+		if errors.Is(err, store.ErrNotFound) {
+			return ErrNoAccount
+		}
+		if err != nil {
+			return err
+		}
+		if err := v.frozenIn(tx, l.caller, l.source.Name, c.ID); err != nil {
+			return err
+		}
+		if l.route != l.source {
+			if err := v.frozenIn(tx, l.caller, l.route.Name, l.account.ID); err != nil {
+				return err
+			}
+		}
+		g := l.source.choose(&c, l.need)
+		if g == nil {
+			return l.source.lacking(&c, l.need)
+		}
+		now, err = v.with(tx, c, *g)
+		return err
+	})
 	return now, err
+}
+
+// with adds a grant's tokens. They are looked up under the generation that the
+// connection names: a row of another one does not stand in.
+func (v *Vault) with(tx store.Tx, c connection, g grant) (current, error) {
+	t, err := v.tokens.Get(tx, tokenKey(&c, &g)...)
+	if errors.Is(err, store.ErrNotFound) {
+		return current{}, ErrRolledBack
+	}
+	return current{c, g, t.tokens()}, err
 }
 
 // usable reports whether err says nothing about the token one has.
@@ -87,26 +120,23 @@ func usable(err error) bool {
 	return errors.As(err, &f) && (f.Kind == Upstream || f.Kind == RateLimited)
 }
 
-// open reads a grant's tokens. Tokens are looked up under the generation that
-// the connection names: a row of another one does not stand in.
-func (v *Vault) open(c connection, g grant) (now current, err error) {
-	now = current{connection: c, grant: g}
+// open reads a grant's tokens, of the generation it has now.
+func (v *Vault) open(user, id, grantID string) (now current, err error) {
 	err = v.c.Store.View(func(tx store.Tx) error {
-		t, err := v.tokens.Get(tx, tokenKey(&c, &g)...)
-		now.tokens = t.tokens()
+		c, err := v.rows.Get(tx, user, id)
+		if errors.Is(err, store.ErrNotFound) {
+			return ErrNoAccount
+		}
+		if err != nil {
+			return err
+		}
+		g := c.grant(grantID)
+		if g == nil {
+			return ErrNoAccount
+		}
+		now, err = v.with(tx, c, *g)
 		return err
 	})
-	if errors.Is(err, store.ErrNotFound) {
-		// Somebody refreshed between our two reads, or a row was put back.
-		again, err := v.load(c.User, c.ID)
-		if err != nil {
-			return current{}, err
-		}
-		if a := again.grant(g.ID); a != nil && a.Gen > g.Gen {
-			return v.open(again, *a)
-		}
-		return current{}, ErrRolledBack
-	}
 	return now, err
 }
 
@@ -227,15 +257,9 @@ func (v *Vault) takeLease(ctx context.Context, owner, user, id, grantID string, 
 			if g == nil {
 				return ErrNoAccount
 			}
-			now.connection, now.grant = c, *g
-			t, err := v.tokens.Get(tx, tokenKey(&c, g)...)
-			if errors.Is(err, store.ErrNotFound) {
-				return ErrRolledBack
-			}
-			if err != nil {
+			if now, err = v.with(tx, c, *g); err != nil {
 				return err
 			}
-			now.tokens = t.tokens()
 			if g.Gen != gen {
 				return nil
 			}
@@ -300,12 +324,9 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 		if err := v.put(tx, c); err != nil {
 			return err
 		}
-		now = current{connection: c, grant: *g}
-		t, err := v.tokens.Get(tx, tokenKey(&c, g)...)
-		if err != nil {
+		if now, err = v.with(tx, c, *g); err != nil {
 			return err
 		}
-		now.tokens = t.tokens()
 		return v.c.Audit.Append(tx, audit.Line{Event: "refresh", User: c.User, Account: c.ID})
 	}
 	// The provider has replaced the tokens already: trying again is all that
@@ -324,14 +345,10 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 		return now, nil
 	}
 	v.end(ctx, was.Provider, secrets(t), extent)
-	c, err := v.load(was.User, was.ID)
-	if err != nil {
-		return current{}, err
+	if now, err = v.open(was.User, was.ID, was.grant.ID); err == nil && (now.grant.State == reconnect || now.grant.Gen <= was.grant.Gen) {
+		err = ErrNoAccount
 	}
-	if g := c.grant(was.grant.ID); g != nil && g.State != reconnect && g.Gen > was.grant.Gen {
-		return v.open(c, *g)
-	}
-	return current{}, ErrNoAccount
+	return now, err
 }
 
 // dropLease gives a lease back after a failure that may pass. If the request

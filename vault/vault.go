@@ -68,10 +68,10 @@ func Open(c Config) (*Vault, error) {
 	}
 	v := &Vault{
 		c: c, routes: map[string]*route{}, changed: make(chan struct{}),
-		rows:     store.Table[connection]{Name: "vault/connection", Sealer: c.Sealer},
-		tokens:   store.Table[tokenRow]{Name: "vault/token", Sealer: c.Sealer},
+		rows:     store.Table[connection]{Name: "vault/connection", Sealer: c.Sealer, Memo: &store.Memo[connection]{}},
+		tokens:   store.Table[tokenRow]{Name: "vault/token", Sealer: c.Sealer, Memo: &store.Memo[tokenRow]{}},
 		attempts: store.Table[attempt]{Name: "vault/attempt", Sealer: c.Sealer},
-		frozen:   store.Table[[]Freeze]{Name: "vault/frozen", Sealer: c.Sealer},
+		frozen:   store.Table[[]Freeze]{Name: "vault/frozen", Sealer: c.Sealer, Memo: &store.Memo[[]Freeze]{}},
 		shares:   store.Table[Share]{Name: "vault/share", Sealer: c.Sealer},
 	}
 	for _, p := range c.Providers {

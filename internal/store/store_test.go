@@ -40,3 +40,37 @@ func TestLockedStoreNamesItsHolder(t *testing.T) {
 		t.Errorf("holder = %d, want this process, %d", locked.PID, os.Getpid())
 	}
 }
+
+// A row changed by anyone, also behind the table's back, is decoded anew.
+func TestMemoIsNeverStale(t *testing.T) {
+	s := store.NewMemory()
+	table := store.Table[[]int]{Name: "n", Memo: &store.Memo[[]int]{}}
+	read := func() (row []int) {
+		err := s.View(func(tx store.Tx) (err error) { row, err = table.Get(tx, "k"); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return row
+	}
+	for n := range 3 {
+		if err := s.Update(func(tx store.Tx) error { return table.Put(tx, []int{n}, "k") }); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(); got[0] != n || read()[0] != n {
+			t.Errorf("%v, want %d", got, n)
+		}
+	}
+	if err := s.Update(func(tx store.Tx) error { return tx.Put(table.Key("k"), []byte("[7]")) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(); got[0] != 7 {
+		t.Errorf("%v, want what is stored", got)
+	}
+	if err := s.Update(func(tx store.Tx) error { return table.Delete(tx, "k") }); err != nil {
+		t.Fatal(err)
+	}
+	err := s.View(func(tx store.Tx) error { _, err := table.Get(tx, "k"); return err })
+	if !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a deleted row: %v", err)
+	}
+}

@@ -14,10 +14,13 @@ type Sealer interface {
 }
 
 // Table is a typed view of the keys under Name. With a Sealer its rows are
-// sealed before the store sees them; without one they are plain JSON.
+// sealed before the store sees them; without one they are plain JSON. With a
+// Memo rows that are read often are decoded once; whoever reads one must not
+// change what it points to.
 type Table[T any] struct {
 	Name string
 	Sealer
+	Memo *Memo[T]
 }
 
 // Key joins parts into one key of this table. Parts are separated by a zero
@@ -94,6 +97,10 @@ func (t Table[T]) DeleteIf(tx Tx, gone func(row T) bool) error {
 }
 
 func (t Table[T]) decode(key, data []byte) (row T, err error) {
+	if row, ok := t.Memo.get(key, data); ok {
+		return row, nil
+	}
+	stored := data
 	if t.Sealer != nil {
 		if data, err = t.Open(key, data); err != nil {
 			return row, fmt.Errorf("store: table %s: a row does not open with this key: %w", t.Name, err)
@@ -102,5 +109,6 @@ func (t Table[T]) decode(key, data []byte) (row T, err error) {
 	if err = json.Unmarshal(data, &row); err != nil {
 		return row, fmt.Errorf("store: table %s: %w", t.Name, err)
 	}
+	t.Memo.put(key, stored, row)
 	return row, nil
 }
