@@ -50,9 +50,8 @@ type bank struct {
 	api    *api
 }
 
-// open makes n vaults that know the server as deputy knows a provider of
-// `type: oidc`.
-func open(t *testing.T, s server, n int, change ...func(*vault.Provider)) *bank {
+// open makes n vaults that know the server, and perhaps others.
+func open(t *testing.T, s server, n int, others ...server) *bank {
 	t.Helper()
 	b := &bank{t: t, server: s, tap: &tap{}}
 	b.api = newAPI(t, s)
@@ -65,14 +64,32 @@ func open(t *testing.T, s server, n int, change ...func(*vault.Provider)) *bank 
 		t.Fatal(err)
 	}
 	b.door = authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
-	log := &audit.Log{Key: box.Key("audit")}
 	rows := store.NewMemory()
-	ledger, err := approvals.Open(approvals.Config{Store: rows, Sealer: box, Audit: log, Door: b.door, Channels: []string{"page"}})
+	ledger, err := approvals.Open(approvals.Config{Store: rows, Sealer: box, Audit: &audit.Log{Key: box.Key("audit")}, Door: b.door, Channels: []string{"page"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := vault.Provider{
-		Name: s.name, Title: s.name, APIURL: b.api.URL, Discover: true,
+	providers := []vault.Provider{s.provider(b.api.URL)}
+	for _, o := range others {
+		providers = append(providers, o.provider(b.api.URL))
+	}
+	for range n {
+		v, err := vault.Open(vault.Config{
+			Store: rows, Shared: n > 1, Sealer: box, Audit: &audit.Log{Key: box.Key("audit")}, Ledger: ledger,
+			Providers: providers, PublicURL: publicURL, Transport: b.tap,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.vaults = append(b.vaults, v)
+	}
+	return b
+}
+
+// provider is the server as deputy knows one of `type: oidc`.
+func (s server) provider(api string) vault.Provider {
+	return vault.Provider{
+		Name: s.name, Title: s.name, APIURL: api, Discover: true,
 		OAuth:      vault.Server{Issuer: s.issuer, ClientID: s.client, ClientSecret: vault.NewSecret(s.secret), PKCE: true, Resource: s.resource},
 		BaseScopes: s.scopes,
 		Identity:   vault.Identity{IDToken: true, Subject: []string{"sub"}, Name: []string{"email", "preferred_username", "sub"}, Any: true},
@@ -87,20 +104,6 @@ func open(t *testing.T, s server, n int, change ...func(*vault.Provider)) *bank 
 			return ""
 		},
 	}
-	for _, c := range change {
-		c(&p)
-	}
-	for range n {
-		v, err := vault.Open(vault.Config{
-			Store: rows, Shared: n > 1, Sealer: box, Audit: log, Ledger: ledger,
-			Providers: []vault.Provider{p}, PublicURL: publicURL, Transport: b.tap,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.vaults = append(b.vaults, v)
-	}
-	return b
 }
 
 func (b *bank) caller(user string) authz.Caller {
