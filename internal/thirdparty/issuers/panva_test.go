@@ -21,20 +21,18 @@ import (
 
 const panvaAPI = "https://api.example.test"
 
-// panva is oidc-provider under Node, started once for all tests. A machine
+// panvaIssuer starts oidc-provider under Node, once for all tests. A machine
 // without Node or without the package fails them: nothing is skipped.
-var panvaOnce struct {
-	sync.Once
-	cmd    *exec.Cmd
-	issuer string
-	err    error
-}
+var (
+	panvaIssuer = sync.OnceValues(startPanva)
+	panvaNode   *exec.Cmd
+)
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if cmd := panvaOnce.cmd; cmd != nil {
-		cmd.Process.Kill()
-		cmd.Wait()
+	if panvaNode != nil {
+		panvaNode.Process.Kill()
+		panvaNode.Wait()
 	}
 	os.Exit(code)
 }
@@ -76,23 +74,23 @@ func startPanva() (issuer string, err error) {
 	if err := cmd.Start(); err != nil {
 		return "", err
 	}
-	panvaOnce.cmd = cmd
+	panvaNode = cmd
 	line, err := bufio.NewReader(out).ReadString('\n')
 	issuer, ok := strings.CutPrefix(strings.TrimSpace(line), "ready ")
 	if !ok {
-		return "", fmt.Errorf("oidc-provider did not start: %q, %w", line, err)
+		return "", fmt.Errorf("oidc-provider did not start: %q, %v", line, err)
 	}
 	return issuer, nil
 }
 
 func panva(t *testing.T) server {
 	t.Helper()
-	panvaOnce.Do(func() { panvaOnce.issuer, panvaOnce.err = startPanva() })
-	if panvaOnce.err != nil {
-		t.Fatal(panvaOnce.err)
+	issuer, err := panvaIssuer()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return server{
-		name: "panva", issuer: panvaOnce.issuer, resource: panvaAPI, apiClient: "api", apiSecret: "api-secret",
+		name: "panva", issuer: issuer, resource: panvaAPI, apiClient: "api", apiSecret: "api-secret",
 		client: "deputy", secret: "a secret: with 100% of the + signs & more",
 		scopes: []string{"openid", "offline_access"}, want: []string{"read", "write"},
 		person: func(user string) map[string]string { return map[string]string{"user": user} },
