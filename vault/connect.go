@@ -177,7 +177,19 @@ func (v *Vault) connected(ctx context.Context, c authz.Caller, p *route, server 
 			v.end(ctx, p.Name, o, oauth.OneToken)
 		}
 	}
-	return Connected{Account: r.Account, Missing: p.missing(g.Scopes, w.Scopes), Surplus: p.surplus(g.Scopes, w.Scopes)}, nil
+	return Connected{Account: r.Account, Missing: p.missing(set(g.Scopes, shown(t)), w.Scopes), Surplus: p.surplus(g.Scopes, w.Scopes)}, nil
+}
+
+// shown is what an answer proves to be granted, said or not: a server that
+// makes tokens for a resource lists that API's scopes alone (RFC 8707 §2.2).
+func shown(t oauth.Tokens) (scopes []string) {
+	if t.IDToken != "" {
+		scopes = append(scopes, "openid")
+	}
+	if !t.Refresh.IsZero() {
+		scopes = append(scopes, "offline_access")
+	}
+	return scopes
 }
 
 func (v *Vault) take(state string) (a attempt, err error) {

@@ -57,6 +57,9 @@ func (d *Device) Finish(ctx context.Context) (Connected, error) {
 		return Connected{}, err
 	}
 	form := url.Values{"grant_type": {oauth.DeviceGrant}, "device_code": {oauth.Reveal(d.start.Code)}}
+	if server.Resource != "" {
+		form.Set("resource", server.Resource) // asked again, else the token may be for another API (RFC 8707 §2.2)
+	}
 	for wait := d.start.Interval; ; {
 		select {
 		case <-time.After(wait):

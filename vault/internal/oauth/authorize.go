@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -25,9 +26,18 @@ type Authorization struct {
 // reference that works once; it never falls back to the plain form, since
 // whoever can break the push could choose to.
 func Authorize(ctx context.Context, c *http.Client, s *Server, a Authorization) (string, error) {
+	to, err := url.Parse(s.AuthURL)
+	if err != nil {
+		return "", err
+	}
 	q := url.Values{}
 	for k, v := range s.Params {
 		q.Set(k, v)
+	}
+	if slices.Contains(a.Scopes, "openid") && slices.Contains(a.Scopes, "offline_access") && !q.Has("prompt") && !to.Query().Has("prompt") {
+		// Without it a server drops offline_access and says nothing, and no
+		// refresh token comes (OpenID Connect Core §11).
+		q.Set("prompt", "consent")
 	}
 	q.Set("response_type", "code")
 	q.Set("client_id", s.ClientID)
@@ -52,10 +62,6 @@ func Authorize(ctx context.Context, c *http.Client, s *Server, a Authorization) 
 			return "", err
 		}
 		q = url.Values{"client_id": {s.ClientID}, "request_uri": {uri}}
-	}
-	to, err := url.Parse(s.AuthURL)
-	if err != nil {
-		return "", err
 	}
 	for k, v := range to.Query() {
 		if !q.Has(k) {

@@ -101,7 +101,10 @@ func (m Metadata) Merge(s Server) Server {
 		}
 	}
 	s.PKCE, s.SendsIss = true, m.SendsIss
-	// client_secret_basic is the default where nothing is said (RFC 8414 §2).
-	s.Basic = len(m.ClientMethods) == 0 || !slices.Contains(m.ClientMethods, "client_secret_post")
+	// Basic is the default where nothing is said (RFC 8414 §2), what a client is
+	// registered for where nothing is said (RFC 7591 §2), and the one way that
+	// every server has to take (RFC 6749 §2.3.1): some offer the form and take
+	// it at one endpoint only.
+	s.Basic = len(m.ClientMethods) == 0 || slices.Contains(m.ClientMethods, "client_secret_basic")
 	return s
 }
