@@ -1,8 +1,9 @@
-// Package vault keeps the grants a person gave deputy at Google, Slack,
-// GitHub and in-house providers, and performs requests with them. It never hands out a token.
+// Package vault keeps the grants a person gave deputy at Google, Slack, GitHub
+// and in-house providers, and performs requests with them. It never hands out
+// a token.
 //
 //	connect.go, device.go, page.go   a person gives a grant; whoever finishes is who started
-//	connection.go                    accounts, their grants, and which tokens are current
+//	connection.go, keep.go           accounts, their grants, and which tokens are current
 //	refresh.go                       one refresh at a time, among all processes, and none lost
 //	narrow.go, trade.go              less than the grant; another API's token for it
 //	lease.go, bearer.go              a request, with the narrowest token there is
