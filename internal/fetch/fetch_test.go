@@ -87,12 +87,20 @@ func to(srv *httptest.Server) http.RoundTripper {
 // T21, T22: what a hostile server answers.
 func TestAnswersThatAreNotTaken(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
-		"a redirect":      func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://169.254.169.254/", http.StatusFound) },
-		"not found":       func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
-		"HTML":            func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html"); fmt.Fprint(w, "{}") },
-		"no type":         func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Type"] = nil; fmt.Fprint(w, "{}") },
-		"10 MB":           json(strings.Repeat(`"x",`, 2<<20)),
-		"a gzip bomb":     func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Encoding", "gzip"); json("x")(w, nil) },
+		"a redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://169.254.169.254/", http.StatusFound)
+		},
+		"not found": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+		"HTML": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			fmt.Fprint(w, "{}")
+		},
+		"no type": func(w http.ResponseWriter, _ *http.Request) { w.Header()["Content-Type"] = nil; fmt.Fprint(w, "{}") },
+		"10 MB":   json(strings.Repeat(`"x",`, 2<<20)),
+		"a gzip bomb": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			json("x")(w, nil)
+		},
 		"100,000 deep":    json(strings.Repeat("[", 60000)),
 		"deep in objects": json(strings.Repeat(`{"a":`, 5000)),
 		"cut off": func(w http.ResponseWriter, _ *http.Request) {
