@@ -47,7 +47,7 @@ type Ledger struct {
 	rows store.Table[row]
 
 	mu       sync.Mutex
-	watchers map[string]chan struct{}
+	watchers map[string]*watcher
 	approved func(id string)
 }
 
@@ -75,7 +75,7 @@ func Open(c Config) (*Ledger, error) {
 	if c.Max == 0 {
 		c.Max = 200
 	}
-	l := &Ledger{c: c, rows: store.Table[row]{Name: "approvals/request", Sealer: c.Sealer}, watchers: map[string]chan struct{}{}}
+	l := &Ledger{c: c, rows: store.Table[row]{Name: "approvals/request", Sealer: c.Sealer}, watchers: map[string]*watcher{}}
 	err := c.Store.Update(func(tx store.Tx) error {
 		return l.each(tx, "", func(r row) error {
 			if r.State != Spent {

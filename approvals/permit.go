@@ -143,23 +143,32 @@ func (l *Ledger) List(_ context.Context, c authz.Caller) ([]Item, error) {
 // Wait returns when the request has ended or ctx is done, with its state then.
 func (l *Ledger) Wait(ctx context.Context, c authz.Caller, id string) (Item, error) {
 	for {
-		watch := l.watch(id)
-		item, err := l.Get(ctx, c, id)
-		if err != nil || item.State.Ended() {
+		item, again, err := l.waitOnce(ctx, c, id)
+		if err != nil || !again {
 			return item, err
 		}
-		lapse := time.NewTimer(time.Until(item.Expires))
-		if item.State != Pending {
-			lapse.Stop()
-		}
-		select {
-		case <-watch:
-		case <-lapse.C:
-			l.changed(id) // let go of the watch: nobody will change it any more
-		case <-ctx.Done():
-			lapse.Stop()
-			return item, nil
-		}
+	}
+}
+
+// waitOnce waits for one change. Nothing is kept for a request that is not the
+// caller's, or is none.
+func (l *Ledger) waitOnce(ctx context.Context, c authz.Caller, id string) (item Item, again bool, err error) {
+	changed, done := l.watch(id)
+	defer done()
+	item, err = l.Get(ctx, c, id)
+	if err != nil || item.State.Ended() {
+		return item, false, err
+	}
+	lapse := time.NewTimer(time.Until(item.Expires))
+	defer lapse.Stop()
+	if item.State != Pending {
 		lapse.Stop()
 	}
+	select {
+	case <-changed:
+	case <-lapse.C:
+	case <-ctx.Done():
+		return item, false, nil
+	}
+	return item, true, nil
 }

@@ -18,7 +18,8 @@ func (l *Ledger) load(tx store.Tx, id string) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	return r, l.lapse(tx, &r)
+	err = l.lapse(tx, &r)
+	return r, err
 }
 
 func (l *Ledger) get(id string) (r row, err error) {
@@ -126,23 +127,38 @@ func (l *Ledger) line(event string, r row) audit.Line {
 	}
 }
 
-// watch returns a channel that is closed at the request's next change.
-func (l *Ledger) watch(id string) <-chan struct{} {
+// watcher is a channel that is closed at a request's next change, and how many
+// wait for it: without them it is not kept.
+type watcher struct {
+	ch    chan struct{}
+	count int
+}
+
+// watch returns the channel of a request's next change, and what to call when
+// one no longer waits.
+func (l *Ledger) watch(id string) (<-chan struct{}, func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ch := l.watchers[id]
-	if ch == nil {
-		ch = make(chan struct{})
-		l.watchers[id] = ch
+	w := l.watchers[id]
+	if w == nil {
+		w = &watcher{ch: make(chan struct{})}
+		l.watchers[id] = w
 	}
-	return ch
+	w.count++
+	return w.ch, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if w.count--; w.count == 0 && l.watchers[id] == w {
+			delete(l.watchers, id)
+		}
+	}
 }
 
 func (l *Ledger) changed(id string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if ch := l.watchers[id]; ch != nil {
-		close(ch)
+	if w := l.watchers[id]; w != nil {
+		close(w.ch)
 		delete(l.watchers, id)
 	}
 }

@@ -44,6 +44,13 @@ func Open(s store.Store, dsl string) (*Embedded, error) {
 	return e, err
 }
 
+// Narrowed implements Engine.
+func (e *Embedded) Narrowed() bool {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return len(e.stored) > 0 || e.model.dsl != builtinModel
+}
+
 // Version implements Engine.
 func (e *Embedded) Version() string {
 	e.mu.RLock()

@@ -30,6 +30,11 @@ type Engine interface {
 	// objects[i].
 	Visible(ctx context.Context, c Caller, objects []Object, facts Facts) (visible []bool, err error)
 
+	// Narrowed reports whether anything is set down that could keep an object
+	// from whoever owns the account it is in. While it is false, a list need not
+	// look past its end for what is withheld.
+	Narrowed() bool
+
 	// Version names the model, so that an approval given under one model is
 	// not used under another.
 	Version() string

@@ -41,69 +41,6 @@ func (g *Guard) visible(ctx context.Context, c authz.Caller, account authz.Objec
 	return visible, label, nil
 }
 
-// filter opens what a read handler found: drops what is withheld, keeps within
-// the budget, cleans and labels the rest.
-func (g *Guard) filter(ctx context.Context, k *call, f found) (Outcome, error) {
-	account := AccountObject(k.lease.Account().ID)
-	hidden := 0
-	if f.within != nil {
-		visible, _, err := g.visible(ctx, k.caller, account, []Resource{f.within})
-		if err != nil {
-			return nil, err
-		}
-		if !visible[0] {
-			f, hidden = found{}, 1
-		}
-	}
-	if f.failed != nil {
-		return nil, f.failed
-	}
-	skip := min(k.page.Skip, len(f.items))
-	visible, _, err := g.visible(ctx, k.caller, account, f.items)
-	if err != nil {
-		return nil, err
-	}
-	out := Answer{Label: authz.Label{}.Join(authz.Label{}), withheld: hidden}
-	answer := struct {
-		Items []json.RawMessage `json:"items"`
-		Next  string            `json:"next_cursor,omitempty"`
-	}{Items: []json.RawMessage{}}
-	next := page{Cursor: f.next}
-	size := 0
-	for i := skip; i < len(f.items); i++ {
-		if !visible[i] {
-			out.withheld++
-			continue
-		}
-		item, err := encode(f.items[i])
-		if err != nil {
-			return nil, err
-		}
-		if size += len(item); size > maxAnswer && len(answer.Items) > 0 {
-			next = page{Cursor: k.page.Cursor, Skip: i}
-			break
-		}
-		answer.Items = append(answer.Items, item)
-		out.Label = out.Label.Join(f.items[i].Label())
-	}
-	if next.Cursor != "" || next.Skip > 0 {
-		if answer.Next, err = g.sealCursor(k, next); err != nil {
-			return nil, err
-		}
-	}
-	out.shown = len(answer.Items)
-	g.remember(k.caller, out.Label)
-	out.json, err = marshal(answer)
-	return out, err
-}
-
-// page is where a list goes on: the provider's own cursor, and how many of its
-// items were already given.
-type page struct {
-	Cursor string `json:"c,omitempty"`
-	Skip   int    `json:"s,omitempty"`
-}
-
 // A cursor is sealed, so that it tells an agent nothing about what was
 // withheld, and bound to the user, the agent and the tool.
 func (k *call) cursorAD() []byte {

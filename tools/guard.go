@@ -102,11 +102,7 @@ func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (_ Out
 	}
 	account := &Account{lease: k.lease}
 	if k.tool.read != nil {
-		f, err := k.tool.read(ctx, account, in) // 5
-		if err != nil {
-			return nil, err
-		}
-		return g.filter(ctx, k, f) // 8, 9
+		return g.list(ctx, k, account, in) // 5, 8, 9
 	}
 	plan, err := k.tool.write(ctx, account, in) // 5
 	if err != nil {

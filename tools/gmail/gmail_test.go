@@ -9,6 +9,7 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/mail"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,6 +300,61 @@ func TestHiddenIsMissing(t *testing.T) {
 	}
 	if len(f.Writes()) != 0 {
 		t.Error("something was written")
+	}
+}
+
+// T27, T28: with pages of any size, a search that hits hidden mail alone is a
+// search that hits nothing, and one that hits both is one that hits the rest.
+func TestACursorTellsNothingOfHiddenMail(t *testing.T) {
+	w, _, anna := connected(t)
+	pages := func(args string) (all []string) {
+		for cursor := ""; ; {
+			out := w.Call(anna, "gmail_search_threads", `{`+args+cursor+`}`)
+			var got struct {
+				Items []struct {
+					Thread struct {
+						ID string `json:"thread_id"`
+					} `json:"thread"`
+					ID string `json:"thread_id"`
+				} `json:"items"`
+				Next string `json:"next_cursor"`
+			}
+			if err := json.Unmarshal(out.Structured(), &got); err != nil {
+				t.Fatalf("%s: %v", out.Structured(), err)
+			}
+			if len(got.Items) == 0 && (len(all) > 0 || got.Next != "") {
+				t.Errorf("%s: a cursor led to nothing, or stands beside nothing", args)
+			}
+			for _, i := range got.Items {
+				all = append(all, i.ID+i.Thread.ID)
+			}
+			if got.Next == "" {
+				return all
+			}
+			cursor = `,"cursor":"` + got.Next + `"`
+		}
+	}
+	hit := pages(`"query":"payroll","limit":1`)
+	everything := pages(`"limit":100`)
+	if len(hit) < 2 || !slices.Contains(everything, gmailfake.PayrollThread) {
+		t.Fatalf("before the rule: %v of %v", hit, everything)
+	}
+	if err := w.Engine.Write(t.Context(), []authz.Tuple{{User: "user:*", Relation: "hidden", Object: authz.NewObject("gmail_label", gmailfake.Anna, "Payroll")}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	rest := pages(`"limit":100`)
+	for _, limit := range []string{"1", "2", "3", "7"} {
+		for _, search := range []string{`"query":"payroll"`, `"query":"band"`, `"query":"label:Payroll"`, `"label_ids":["Payroll"]`, `"query":"zzzz"`} {
+			if got := pages(search + `,"limit":` + limit); len(got) != 0 {
+				t.Errorf("%s, limit %s: %v", search, limit, got)
+			}
+		}
+		if got := pages(`"limit":` + limit); !slices.Equal(got, rest) {
+			t.Errorf("limit %s: %v, want %v", limit, got, rest)
+		}
+	}
+	if len(rest) >= len(everything) || slices.Contains(rest, gmailfake.PayrollThread) {
+		t.Errorf("%v", rest)
 	}
 }
 
