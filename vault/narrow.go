@@ -43,7 +43,7 @@ func (n *narrowed) get(grant, what string, gen uint64) (less, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	l, ok := n.all[grant][what]
-	return l, ok && l.gen == gen && time.Now().Before(l.until)
+	return l, ok && (l.no || l.gen == gen) && time.Now().Before(l.until)
 }
 
 func (n *narrowed) put(grant, what string, l less) {
@@ -68,7 +68,11 @@ func (n *narrowed) drop(grant, what string) {
 func (n *narrowed) forget(grant string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	delete(n.all, grant)
+	for what, l := range n.all[grant] {
+		if !l.no { // what a provider does not do it will not do after a refresh
+			delete(n.all[grant], what)
+		}
+	}
 }
 
 // narrow trades a bearer for a narrower one where the provider can make one,

@@ -363,6 +363,15 @@ async function reads() {
   await check('reading changes nothing at any provider', async () => none({ sent: await since(before) }));
   await gates.google.expire();
   await searchMail(); // and renews its access token on the way
+  await check('fifty calls that find the token expired renew it once', async () => {
+    await gates.google.expire();
+    const before = new Set((await gates.google.tokens()).tokens);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => client.call('gmail_search_threads', { query: 'subject:Harvest' })));
+    for (const r of answers) must(!r.isError && all(r).includes('Harvest plan'), 'every call is answered', r);
+    const made = (await gates.google.tokens()).tokens.filter((t) => !before.has(t));
+    // One for the grant, and one for less than the grant where the provider complies.
+    must(made.length >= 1 && made.length <= 2, 'one renewal', made.length);
+  });
   await check('an unknown tool, or a wrong argument, is an error in words', async () => {
     for (const [tool, args] of [['gmail_no_such_tool', {}], ['gmail_search_threads', { no_such_argument: 1 }]]) {
       const r = await client.call(tool, args).catch((err) => ({ isError: true, err: err.message }));

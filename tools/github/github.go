@@ -94,7 +94,8 @@ func Provider() tools.Provider {
 				"X-GitHub-Api-Version": "2022-11-28",
 				"User-Agent":           "deputy", // GitHub refuses requests without one
 			},
-			Fault: fault,
+			Fault:     fault,
+			PerMinute: 600,
 		},
 		Toolset: "github",
 		Render:  render,

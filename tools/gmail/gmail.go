@@ -79,8 +79,9 @@ func Provider() tools.Provider {
 				"POST /gmail/v1/users/me/drafts",
 				"POST /gmail/v1/users/me/messages/send",
 			},
-			Header: map[string]string{"Accept": "application/json"},
-			Fault:  fault,
+			Header:    map[string]string{"Accept": "application/json"},
+			Fault:     fault,
+			PerMinute: 1500,
 		},
 		Toolset: "gmail",
 		Tools: []tools.Tool{

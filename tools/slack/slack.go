@@ -77,6 +77,7 @@ func Provider() tools.Provider {
 			PostReads: true, // arguments in a query would end up in logs on the way
 			Header:    map[string]string{"Accept": "application/json"},
 			Fault:     fault,
+			PerMinute: 300,
 		},
 		Toolset: "slack",
 		Tools: []tools.Tool{

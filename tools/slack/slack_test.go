@@ -125,6 +125,22 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A client without a secret is Slack's PKCE app: other endpoints, S256, no
+// secret, and still the person's token.
+func TestAClientWithoutASecret(t *testing.T) {
+	f := newFake()
+	p := Provider()
+	w := toolstest.NewWith(t, p, adapt(f), func(p *vault.Provider) { p.OAuth.ClientSecret = vault.NewSecret("") })
+	anna := w.Caller("anna", "claude")
+	c, err := w.Connect(anna)
+	if err != nil || len(c.Missing) > 0 {
+		t.Fatalf("%v, missing %v", err, c.Missing)
+	}
+	if out, ok := w.Call(anna, "slack_search_channels", `{"query":"launch"}`).(tools.Answer); !ok {
+		t.Errorf("%s", out.Structured())
+	}
+}
+
 func TestFault(t *testing.T) {
 	for body, want := range map[string]vault.Kind{
 		`{"ok":true}`:                        "",

@@ -58,9 +58,16 @@ type World struct {
 // fake. Nothing is connected yet.
 func New(t testing.TB, p tools.Provider, fake Fake) *World {
 	t.Helper()
+	return NewWith(t, p, fake, func(*vault.Provider) {})
+}
+
+// NewWith is New with a change to the provider as it is configured.
+func NewWith(t testing.TB, p tools.Provider, fake Fake, change func(*vault.Provider)) *World {
+	t.Helper()
 	srv := httptest.NewServer(fake.Handler)
 	t.Cleanup(srv.Close)
 	p.Provider = Point(p.Provider, srv.URL)
+	change(&p.Provider)
 
 	key := make([]byte, 32)
 	rand.Read(key)
@@ -113,7 +120,13 @@ func (d disk) Update(fn func(store.Tx) error) error {
 
 // Point turns a provider's endpoints to a fake at base, keeping their paths.
 func Point(p vault.Provider, base string) vault.Provider {
-	for _, u := range []*string{&p.OAuth.AuthURL, &p.OAuth.TokenURL, &p.OAuth.RevokeURL, &p.OAuth.DeviceURL, &p.Narrow.ScopedURL, &p.APIURL} {
+	endpoints := []*string{&p.OAuth.AuthURL, &p.OAuth.TokenURL, &p.OAuth.RevokeURL, &p.OAuth.DeviceURL, &p.Narrow.ScopedURL, &p.APIURL}
+	if p.Public != nil {
+		public := *p.Public
+		p.Public = &public
+		endpoints = append(endpoints, &public.AuthURL, &public.TokenURL, &public.RevokeURL)
+	}
+	for _, u := range endpoints {
 		if *u == "" {
 			continue
 		}
