@@ -4,7 +4,7 @@
 //
 //	connect.go, device.go, page.go   a person gives a grant; whoever finishes is who started
 //	connection.go, keep.go           accounts, their grants, and which tokens are current
-//	refresh.go                       one refresh at a time, among all processes, and none lost
+//	refresh.go, claim.go             one refresh at a time, among all processes, and none lost
 //	narrow.go, trade.go              less than the grant; another API's token for it
 //	lease.go, bearer.go              a request, with the narrowest token there is
 //	limits.go, etag.go               asking no more often than a provider wants
