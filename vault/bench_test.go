@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,45 +19,58 @@ import (
 // home is a vault over a real file with one connected account, and a lease.
 func home(b *testing.B) (*Vault, *Lease) {
 	b.Helper()
-	dir := b.TempDir()
-	kek, err := seal.NewKEK(make([]byte, 32))
-	if err != nil {
-		b.Fatal(err)
-	}
-	box, err := seal.Open(dir, kek)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s, err := store.OpenBolt(filepath.Join(dir, "deputy.db"))
+	s, err := store.OpenBolt(filepath.Join(b.TempDir(), "deputy.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	door := authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
-	log := &audit.Log{Key: box.Key("audit")}
-	ledger, err := approvals.Open(approvals.Config{Store: s, Sealer: box, Audit: log, Door: door, Channels: []string{"page"}})
+	return settle(b, Config{Store: s}, time.Hour)
+}
+
+// settle opens a vault with one connected account whose token lasts so long,
+// and a lease of it.
+func settle(t testing.TB, c Config, life time.Duration) (*Vault, *Lease) {
+	t.Helper()
+	kek, err := seal.NewKEK(make([]byte, 32))
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	v, err := Open(Config{Store: s, Sealer: box, Audit: log, Ledger: ledger, PublicURL: "http://localhost", Providers: []Provider{{
-		Name: "p", APIURL: "https://p.example", OAuth: Server{AuthURL: "https://p.example/a", TokenURL: "https://p.example/t", ClientID: "id"},
-	}}})
+	box, err := seal.Open(t.TempDir(), kek)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
+	}
+	door := authz.NewDoor(func(context.Context, authz.Principal) error { return nil })
+	c.Sealer, c.Audit, c.PublicURL = box, &audit.Log{Key: box.Key("audit")}, "http://localhost"
+	c.Ledger, err = approvals.Open(approvals.Config{Store: c.Store, Sealer: box, Audit: c.Audit, Door: door, Channels: []string{"page"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Providers = []Provider{{
+		Name: "p", APIURL: "https://p.example", OAuth: Server{AuthURL: "https://p.example/a", TokenURL: "https://p.example/token", ClientID: "id"},
+		Reads: []string{"GET /thing"}, Fault: func(status int, _ []byte) Kind {
+			if status == http.StatusUnauthorized {
+				return Reconnect
+			}
+			return ""
+		},
+	}}
+	v, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
 	}
 	me, err := door.Caller(context.Background(), authz.Principal{User: "anna", Agent: "claude"})
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	r := connection{Account: Account{ID: "p/anna", Provider: "p", Name: "anna", Since: time.Now()}, User: "anna", Subject: "1"}
 	g := grant{ID: newID(), Scopes: []string{"read"}, Given: time.Now()}
-	long := strings.Repeat("a", 1000) // a token of the size providers make
-	if _, err := v.keep(&r, &g, Wish{Provider: "p"}, oauth.Tokens{Access: oauth.Hide(long), Refresh: oauth.Hide(long), Lifetime: time.Hour}); err != nil {
-		b.Fatal(err)
+	long := strings.Repeat("a", 1000) // of the size providers make
+	if _, err := v.keep(&r, &g, Wish{Provider: "p"}, oauth.Tokens{Access: oauth.Hide(long), Refresh: oauth.Hide(long), Lifetime: life}); err != nil {
+		t.Fatal(err)
 	}
 	l, err := v.Lease(context.Background(), me, "p", []string{"read"}, "")
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
 	return v, l
 }
