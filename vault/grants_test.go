@@ -146,7 +146,7 @@ func TestAccountsHaveNames(t *testing.T) { // T4
 	}
 	// Somebody else signs in where anna has to come back: nothing changes.
 	o.subject = "mallory"
-	for _, name := range []string{"work", anna.ID} {
+	for _, name := range []string{"work", anna.ID, "corp/nobody@example.com", "slack/T0/U0"} {
 		if _, err := o.connect(b, vault.Wish{Provider: "corp", Account: name}); !errors.Is(err, vault.ErrOtherAccount) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -177,6 +177,9 @@ func TestAccountsHaveNames(t *testing.T) { // T4
 	}
 	if err := b.Name(ctx, b.me, other.ID, "two words", false); !errors.Is(err, vault.ErrNameTaken) {
 		t.Errorf("a name with a space: %v", err)
+	}
+	if err := b.Name(ctx, b.me, other.ID, "corp/anna@example.com", false); !errors.Is(err, vault.ErrNameTaken) {
+		t.Errorf("a name that is an id: %v", err)
 	}
 	if err := b.Name(ctx, b.person("bo", "s"), anna.ID, "x", true); !errors.Is(err, vault.ErrNoAccount) {
 		t.Errorf("bo names anna's: %v", err)

@@ -82,10 +82,13 @@ func wanted(all []connection, r *connection, account string) (alias bool, err er
 			return false, nil
 		}
 	}
-	if strings.HasPrefix(account, r.Provider+"/") && account != r.ID {
+	if account == r.ID || account == r.Name {
+		return false, nil
+	}
+	if strings.Contains(account, "/") { // an id, and not this one's
 		return false, ErrOtherAccount
 	}
-	return account != r.ID && account != r.Name, nil
+	return true, nil
 }
 
 const maxGrants = 8 // of one account; GitHub keeps ten tokens
@@ -142,6 +145,9 @@ func (v *Vault) Name(_ context.Context, c authz.Caller, account, alias string, m
 	}
 	if err := validAlias(alias); err != nil {
 		return err
+	}
+	if strings.Contains(alias, "/") { // ids have slashes, names have none
+		return ErrNameTaken
 	}
 	return v.c.Store.Update(func(tx store.Tx) error {
 		me, err := v.rows.Get(tx, c.User(), account)
