@@ -52,7 +52,7 @@ func doctor(inv *invocation) error {
 	} else if !seal.Exists(filepath.Join(c.Home, "keys")) {
 		say(true, "the home is new", "")
 	}
-	if _, err := seal.FindKEK(c.Key, false); err != nil && seal.Exists(filepath.Join(c.Home, "keys")) {
+	if _, err := (seal.Finder{Dir: filepath.Join(c.Home, "keys")}).Find(c.Key); err != nil && seal.Exists(filepath.Join(c.Home, "keys")) {
 		say(false, "sealing key: "+c.Key, err.Error())
 	} else if err != nil {
 		say(false, "sealing key: "+c.Key+" (not there yet)", err.Error())

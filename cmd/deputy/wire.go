@@ -87,7 +87,7 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 		return nil, err
 	}
 	keys := filepath.Join(c.Home, "keys")
-	kek, err := seal.FindKEK(c.Key, !seal.Exists(keys))
+	kek, err := seal.Finder{Dir: keys, Fresh: !seal.Exists(keys)}.Find(c.Key)
 	if err != nil {
 		return nil, err
 	}
