@@ -107,7 +107,7 @@ func readKeyset(dir string, master tink.AEAD) (*keyset.Handle, error) {
 	if err != nil || len(e.GetEncryptedKeyset()) == 0 {
 		return nil, fmt.Errorf("keys/%s is cut short or damaged: put back a copy of this home's own, or import a backup into a new home; nothing was changed", keysetFile)
 	}
-	h, err := keyset.ReadWithAssociatedData(&keyset.MemReaderWriter{EncryptedKeyset: e}, master, keysetAD)
+	h, err := keyset.ReadWithAssociatedData(keyset.NewJSONReader(bytes.NewReader(wrapped)), master, keysetAD)
 	if err != nil {
 		return nil, ErrWrongKey
 	}
