@@ -52,7 +52,9 @@ func doctor(inv *invocation) error {
 	} else if !seal.Exists(filepath.Join(c.Home, "keys")) {
 		say(true, "the home is new", "")
 	}
-	if _, err := seal.FindKEK(c.Key, false); err != nil && seal.Exists(filepath.Join(c.Home, "keys")) {
+	if running && c.Key == "passphrase" {
+		say(true, "sealing key: passphrase, which the running deputy was given", "")
+	} else if _, err := inv.kekOf(c, false); err != nil && seal.Exists(filepath.Join(c.Home, "keys")) {
 		say(false, "sealing key: "+c.Key, err.Error())
 	} else if err != nil {
 		say(false, "sealing key: "+c.Key+" (not there yet)", err.Error())
@@ -79,7 +81,7 @@ func doctor(inv *invocation) error {
 		}
 	}
 	if !running && !failed {
-		a, err := open(c, slog.New(slog.DiscardHandler))
+		a, err := open(c, inv.findKEK, slog.New(slog.DiscardHandler))
 		if err != nil {
 			say(false, "the home does not open", err.Error())
 		} else {

@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"deputy/internal/seal"
 )
 
 // version is set by the release build.
@@ -55,7 +57,8 @@ type command struct {
 	name, args, does string
 
 	// Commands run inside the process that owns the home, which may be another
-	// one. Those with start run here: they become that process.
+	// one. Those with start run here: they become that process, or, with both,
+	// ask here for what only their caller has and go on in the owner.
 	run   func(*invocation) error
 	start func(*invocation) error
 	flags func(*flag.FlagSet, *invocation)
@@ -73,6 +76,10 @@ type invocation struct {
 	connectFlags connectFlags
 	printConfig  bool
 	reason       string
+	keysFlags    keysFlags
+
+	input string    // for run, from a start before it
+	kek   *seal.KEK // once it is found
 }
 
 func commands() []command {
@@ -89,6 +96,7 @@ func commands() []command {
 		{name: "authz", args: "check | write | delete USER RELATION OBJECT | list [OBJECT] | model", does: "read and write relationships", run: authzCommand},
 		{name: "tools", args: "[NAME]", does: "list what an agent may use, and what it takes", run: toolsCommand},
 		{name: "audit", args: "[tail | verify | export]", does: "read or check the log", run: auditCommand},
+		{name: "keys", args: "[status | rotate [--kek REF] | export --to RECIPIENT [FILE] | import --identity FILE BACKUP]", does: "sealing keys: list, rotate, back up a home and restore it", start: keysHere, run: keysCommand, flags: keysFlagSet},
 		{name: "doctor", args: "[--print-config]", does: "what is configured and connected, and what to do next", start: doctor, flags: doctorFlagSet},
 		{name: "version", does: "print the version", start: printVersion},
 	}
@@ -139,11 +147,15 @@ func runCommand(ctx context.Context, c command, g globals, args []string, io std
 	if c.start != nil {
 		return c.start(inv)
 	}
-	done, err := askOwner(inv, c.name, args)
+	return inOwner(inv, c.name, args, c.run)
+}
+
+func inOwner(inv *invocation, name string, args []string, run func(*invocation) error) error {
+	done, err := askOwner(inv, name, args)
 	if done || err != nil {
 		return err
 	}
-	return withApp(inv, c.run)
+	return withApp(inv, run)
 }
 
 // parse reads a command's own flags, which may stand before, between or after

@@ -90,7 +90,7 @@ func (a *app) serveStdio(inv *invocation) error {
 // openHome opens the configured home and explains a locked one.
 func openHome(c config.Config, inv *invocation) (*app, error) {
 	log := slog.New(slog.NewTextHandler(inv.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	a, err := open(c, log)
+	a, err := open(c, inv.findKEK, log)
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		return nil, fmt.Errorf("%w: connect to that one (deputy doctor), or stop it first", err)

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // One process owns a home. A command started elsewhere is run by that process:
@@ -73,10 +74,15 @@ type order struct {
 	Name string   `json:"name"`
 	Args []string `json:"args"`
 	JSON bool     `json:"json"`
+
+	// Input is what the caller's process found for the command; it may be
+	// secret.
+	Input string `json:"input,omitempty"`
 }
 
 type frame struct {
 	Out  string `json:"out,omitempty"`
+	Data []byte `json:"data,omitempty"` // output that is no text
 	Err  string `json:"err,omitempty"`
 	Code *int   `json:"code,omitempty"`
 }
@@ -106,7 +112,7 @@ func (a *app) carryOut(ctx context.Context, o order, io stdio) int {
 		if c.name == o.Name && c.run != nil {
 			inv, err := parse(ctx, c, globals{json: o.JSON}, o.Args, io)
 			if err == nil && inv != nil {
-				inv.app = a
+				inv.app, inv.input = a, o.Input
 				err = c.run(inv)
 			}
 			return report(io.err, c, err)
@@ -139,6 +145,8 @@ func (w replyWriter) Write(p []byte) (int, error) {
 	f := frame{Out: string(p)}
 	if w.isErr {
 		f = frame{Err: string(p)}
+	} else if !utf8.Valid(p) {
+		f = frame{Data: p}
 	}
 	return len(p), w.r.write(f)
 }
@@ -153,7 +161,7 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
 	}
-	body, err := json.Marshal(order{name, args, inv.global.json})
+	body, err := json.Marshal(order{name, args, inv.global.json, inv.input})
 	if err != nil {
 		return false, err
 	}
@@ -171,7 +179,10 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 		if err := dec.Decode(&f); err != nil {
 			return true, errors.New("the running deputy broke off: see its log")
 		}
-		io.WriteString(inv.out, f.Out)
+		_, err := inv.out.Write(append(f.Data, f.Out...))
+		if err != nil {
+			return true, fmt.Errorf("the output cannot be written: %w", err)
+		}
 		io.WriteString(inv.err, f.Err)
 		if f.Code != nil {
 			if *f.Code != exitDone {

@@ -13,6 +13,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"deputy/approvals"
@@ -43,8 +44,11 @@ type app struct {
 	login  *login.Login
 	server *server.Server
 	tokens http.Handler // the token endpoint for back ends, if there are any
+	box    *seal.Box
+	audit  *audit.Log
 
 	listening bool          // this process serves the pages
+	rotating  sync.Mutex    // one change of the keys at a time
 	stopped   chan struct{} // closed when the home is
 }
 
@@ -68,7 +72,7 @@ func exists(path string) bool {
 }
 
 // open opens a home. It is the only function that knows all the parts.
-func open(c config.Config, log *slog.Logger) (_ *app, err error) {
+func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *slog.Logger) (_ *app, err error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, err
@@ -80,8 +84,7 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 	if err := privateDir(c.Home); err != nil {
 		return nil, err
 	}
-	keys := filepath.Join(c.Home, "keys")
-	kek, err := seal.FindKEK(c.Key, !seal.Exists(keys))
+	kek, err := findKEK(c)
 	if err != nil {
 		return nil, err
 	}
@@ -93,15 +96,13 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 			a.store.Close()
 		}
 	}()
-	box, err := seal.Open(keys, kek)
-	if errors.Is(err, seal.ErrWrongKey) {
-		return nil, fmt.Errorf("%w: set \"key\" to the one it was made with; nothing was changed", err)
-	}
+	box, err := openKeys(filepath.Join(c.Home, "keys"), kek, a.store)
 	if err != nil {
 		return nil, err
 	}
 	log = a.log
 	auditLog := &audit.Log{Key: box.Key("audit")}
+	a.box, a.audit = box, auditLog
 	a.door = authz.NewDoor(a.mayEnter)
 	if a.ledger, err = approvals.Open(approvals.Config{
 		Store: a.store, Sealer: box, Audit: auditLog, Door: a.door,
@@ -151,6 +152,7 @@ func open(c config.Config, log *slog.Logger) (_ *app, err error) {
 	a.server = server.New(server.Config{Guard: a.guard, Sealer: box, Version: version, Forms: forms, Log: log})
 	a.stopped = make(chan struct{})
 	go a.sweep()
+	go a.finishRotation()
 	// What people had approved when the last process ended is sent now, or has
 	// expired.
 	return a, a.ledger.Resume()

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	Home      string              `yaml:"home" doc:"store, audit log and keys (made with mode 0700)"`
 	Store     Store               `yaml:"store" doc:"bolt: one file in home; postgres:env:NAME (or file:PATH, keyring:NAME): the PostgreSQL database whose URL is there, for one home; either way one process"`
-	Key       string              `yaml:"key" doc:"the key-encryption key: keyring:NAME, file:PATH or env:NAME; none found: refuse to start"`
+	Key       string              `yaml:"key" doc:"the key-encryption key: keyring:NAME, file:PATH, env:NAME, or passphrase (asked for, or $DEPUTY_PASSPHRASE); none found: refuse to start"`
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
 	User      string              `yaml:"user" doc:"the person this home belongs to; empty: the operating system's user"`

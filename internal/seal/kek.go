@@ -29,6 +29,9 @@ func NewKEK(key []byte) (KEK, error) {
 	return KEK{key}, nil
 }
 
+// RevealText is the key itself, for ParseKEK in the process that owns the home.
+func (k KEK) RevealText() string { return base64.StdEncoding.EncodeToString(k.key) }
+
 // keyringWait bounds a keyring that asks a person who is not there.
 const keyringWait = 3 * time.Second
 
@@ -37,28 +40,40 @@ const keyringService = "deputy"
 // howTo ends every complaint about a missing key with what to do.
 const howTo = "make one with: (umask 077; head -c 32 /dev/urandom | base64 > FILE), then set \"key: file:FILE\""
 
-// FindKEK reads the key that ref names: "keyring:NAME", "file:PATH" or
-// "env:NAME"; files and variables hold 32 bytes as base64 or hex. With fresh
-// set (the home has no keyset yet) a keyring that is there but has no such
-// item is given a new one; a file or variable is never made.
-func FindKEK(ref string, fresh bool) (KEK, error) {
-	kind, name, _ := strings.Cut(ref, ":")
-	if name == "" {
-		return KEK{}, fmt.Errorf("key: %q: want keyring:NAME, file:PATH or env:NAME", ref)
+// Finder finds the key-encryption key of one home.
+type Finder struct {
+	Dir string // the home's keys folder, where a passphrase has its salt
+
+	// Fresh says that nothing is wrapped by this key yet, so what is missing
+	// may be made: an item in a keyring that is there, or the salt of a new
+	// passphrase. A file or variable is never made.
+	Fresh bool
+
+	// Passphrase asks the person, twice if it is a new one.
+	Passphrase func(isNew bool) (string, error)
+}
+
+// Find reads the key that ref names: "keyring:NAME", "file:PATH" or
+// "env:NAME", which hold 32 bytes as base64 or hex, or "passphrase".
+func (f Finder) Find(ref string) (KEK, error) {
+	if ref == "passphrase" {
+		return f.passphraseKEK()
 	}
-	switch kind {
-	case "file":
+	kind, name, _ := strings.Cut(ref, ":")
+	switch {
+	case name == "":
+	case kind == "file":
 		return fileKEK(name)
-	case "env":
+	case kind == "env":
 		v, ok := os.LookupEnv(name)
 		if !ok || v == "" {
 			return KEK{}, fmt.Errorf("no sealing key: the environment has no %s", name)
 		}
-		return parseKEK(v)
-	case "keyring":
-		return keyringKEK(name, fresh)
+		return ParseKEK(v)
+	case kind == "keyring":
+		return keyringKEK(name, f.Fresh)
 	}
-	return KEK{}, fmt.Errorf("key: %q: want keyring:NAME, file:PATH or env:NAME", ref)
+	return KEK{}, fmt.Errorf("key: %q: want keyring:NAME, file:PATH, env:NAME or passphrase", ref)
 }
 
 func fileKEK(path string) (KEK, error) {
@@ -73,10 +88,11 @@ func fileKEK(path string) (KEK, error) {
 	if err != nil {
 		return KEK{}, fmt.Errorf("no sealing key: %w", err)
 	}
-	return parseKEK(string(data))
+	return ParseKEK(string(data))
 }
 
-func parseKEK(text string) (KEK, error) {
+// ParseKEK reads 32 bytes as base64 or hex.
+func ParseKEK(text string) (KEK, error) {
 	text = strings.TrimSpace(text)
 	if key, err := hex.DecodeString(text); err == nil && len(key) == 32 {
 		return KEK{key}, nil
@@ -111,7 +127,7 @@ func keyringKEK(name string, fresh bool) (KEK, error) {
 		if f.err != nil {
 			return KEK{}, fmt.Errorf("no sealing key: the keyring has none under %q (%v): %s", name, f.err, howTo)
 		}
-		return parseKEK(f.text)
+		return ParseKEK(f.text)
 	case <-time.After(keyringWait):
 		return KEK{}, fmt.Errorf("no sealing key: the keyring did not answer in %v: %s", keyringWait, howTo)
 	}

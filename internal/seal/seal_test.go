@@ -116,7 +116,7 @@ func TestFindKEK(t *testing.T) {
 		{"plaintext:", "want keyring:NAME"},
 		{"vault:x", "want keyring:NAME"},
 	} {
-		k, err := seal.FindKEK(c.ref, true)
+		k, err := seal.Finder{Dir: dir, Fresh: true}.Find(c.ref)
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", c.ref, err)

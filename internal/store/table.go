@@ -103,7 +103,7 @@ func (t Table[T]) decode(key, data []byte) (row T, err error) {
 	stored := data
 	if t.Sealer != nil {
 		if data, err = t.Open(key, data); err != nil {
-			return row, fmt.Errorf("store: table %s: a row does not open with this key: %w", t.Name, err)
+			return row, fmt.Errorf("store: table %s: a row does not open in its place: it was damaged, moved or put there by hand: restore a backup: %w", t.Name, err)
 		}
 	}
 	if err = json.Unmarshal(data, &row); err != nil {
