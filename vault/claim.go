@@ -112,12 +112,17 @@ func (v *Vault) heldElsewhere(user, id, grantID string, gen uint64) bool {
 	return g != nil && g.Gen == gen && v.alive(g.Work)
 }
 
-// commit keeps new tokens, if the lease is still ours. If it is not, a person
-// connected again or disconnected meanwhile, and the new tokens are ended.
-func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.Tokens) (now current, err error) {
-	mine, extent := false, oauth.OneToken
+// commit keeps new tokens, if they follow those that are kept. That is so even
+// if another process has taken the lease over and was refused with the token
+// that we had just used up: ours are the ones that are good.
+//
+// If the account is gone or a person has connected it again, the new tokens
+// are ended. If another process has refreshed the same consent, they are left
+// alone: the server may have given both of us the same.
+func (v *Vault) commit(ctx context.Context, was current, t oauth.Tokens) (now current, err error) {
+	mine, end, extent := false, true, oauth.OneToken
 	write := func(tx store.Tx) error {
-		mine, extent = false, oauth.OneToken
+		mine, end, extent = false, true, oauth.OneToken
 		c, err := v.rows.Get(tx, was.User, was.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			extent = oauth.WholeGrant
@@ -128,7 +133,11 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 		}
 		c = c.clone()
 		g := c.grant(was.grant.ID)
-		if g == nil || g.Gen != was.grant.Gen || g.Work == nil || g.Work.Owner != owner {
+		if g == nil || !g.Given.Equal(was.grant.Given) {
+			return nil
+		}
+		if g.Gen != was.grant.Gen {
+			end = false
 			return nil
 		}
 		mine = true
@@ -152,17 +161,63 @@ func (v *Vault) commit(ctx context.Context, owner string, was current, t oauth.T
 		time.Sleep(wait)
 	}
 	if err != nil {
-		return current{}, &Fault{Provider: was.Provider, Kind: Upstream, Cause: "the store could not keep the new tokens"}
+		v.unkept.put(answer{was, t})
+		f := &Fault{Provider: was.Provider, Kind: Upstream, Cause: "the store could not keep the new tokens"}
+		v.limits.cool(was.grant.ID, f)
+		return current{}, f
 	}
 	if mine {
 		v.narrowed.forget(was.grant.ID)
 		return now, nil
 	}
-	v.end(ctx, was.Provider, secrets(t), extent)
-	if now, err = v.open(was.User, was.ID, was.grant.ID); err == nil && (now.grant.State == reconnect || now.grant.Gen <= was.grant.Gen) {
-		err = ErrNoAccount
+	if end {
+		v.end(ctx, was.Provider, secrets(t), extent)
 	}
-	return now, err
+	return v.later(was)
+}
+
+// later returns what somebody else made of a grant meanwhile.
+func (v *Vault) later(was current) (current, error) {
+	now, err := v.open(was.User, was.ID, was.grant.ID)
+	switch {
+	case err != nil:
+		return current{}, err
+	case now.grant.State == reconnect:
+		return current{}, v.ended(&now.connection, &now.grant)
+	case now.grant.Gen > was.grant.Gen:
+		return now, nil
+	}
+	return current{}, &Fault{Provider: was.Provider, Kind: Upstream, Cause: "another process is refreshing this grant"}
+}
+
+// unkept holds, by grant, answers that the store did not take, for the next
+// call to try again: sending the used refresh token once more would lose the
+// grant.
+type unkept struct {
+	mu  sync.Mutex
+	all map[string]answer
+}
+
+type answer struct {
+	was current
+	got oauth.Tokens
+}
+
+func (u *unkept) put(a answer) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all == nil {
+		u.all = map[string]answer{}
+	}
+	u.all[a.was.grant.ID] = a
+}
+
+func (u *unkept) take(grant string, gen uint64) (answer, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a, ok := u.all[grant]
+	delete(u.all, grant)
+	return a, ok && a.was.grant.Gen == gen
 }
 
 // dropLease gives a lease back after a failure that may pass. If the request
@@ -183,16 +238,20 @@ func (v *Vault) dropLease(owner, user, id, grantID string, clean bool) {
 
 // bury marks a grant as ended, if it is still of the generation that was
 // refused and nobody else is refreshing it: whoever is may have used the
-// refresh token up a moment ago, and not have kept the next one yet.
-func (v *Vault) bury(owner string, c *connection, was *grant, why string) {
+// refresh token up a moment ago, and not have kept the next one yet. It reports
+// whether the grant is ended.
+func (v *Vault) bury(owner string, c *connection, was *grant, why string) (ended bool) {
 	_ = v.change(c.User, c.ID, was.ID, func(_ *connection, g *grant) string {
-		if g.Gen != was.Gen || g.State == reconnect || g.Work != nil && g.Work.Owner != owner {
+		ended = g.State == reconnect
+		if ended || g.Gen != was.Gen || g.Work != nil && g.Work.Owner != owner {
 			return ""
 		}
 		g.State, g.Work = reconnect, nil
+		ended = true
 		return "reconnect"
 	}, why)
 	v.narrowed.forget(was.ID)
+	return ended
 }
 
 // change edits one grant. fn says what happened: "" is nothing, " " is not

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -52,15 +53,15 @@ func TestWhatATokenEndpointMaySay(t *testing.T) {
 	}{
 		"definitive":            {400, nil, `{"error":"invalid_grant"}`, reconnect, ""},
 		"never":                 {0, nil, "", inDoubt, Upstream},
-		"500":                   {500, nil, `oops`, active, Upstream},
-		"500 with a code":       {500, nil, `{"error":"invalid_grant"}`, active, Upstream},
-		"502 page":              {502, nil, `<html>`, active, Upstream},
+		"500":                   {500, nil, `oops`, inDoubt, Upstream},
+		"500 with a code":       {500, nil, `{"error":"invalid_grant"}`, inDoubt, Upstream},
+		"502 page":              {502, nil, `<html>`, inDoubt, Upstream},
 		"429":                   {429, http.Header{"Retry-After": {"30"}}, `{}`, active, RateLimited},
 		"503 with a time":       {503, http.Header{"Retry-After": {"7"}}, ``, active, RateLimited},
 		"200 with an error":     {200, nil, `{"error":"server_error"}`, active, Upstream},
 		"200 and no token":      {200, nil, `{}`, active, Upstream},
 		"HTML":                  {200, nil, `<html>`, active, Upstream},
-		"cut off":               {200, nil, `{"access_token":"new","refr`, active, Upstream},
+		"cut off":               {200, nil, `{"access_token":"new","refr`, inDoubt, Upstream},
 		"a redirect":            {302, http.Header{"Location": {"https://evil.example/"}}, ``, active, Upstream},
 		"the client is refused": {401, nil, `{"error":"invalid_client"}`, active, Upstream},
 	} {
@@ -265,6 +266,106 @@ func TestDisconnectDuringARefresh(t *testing.T) {
 		}
 		if _, err := v.load("anna", "p/anna"); !errors.Is(err, ErrNoAccount) {
 			t.Errorf("it is back: %v", err)
+		}
+	})
+}
+
+// A refresh that ends while the revocation is out leaves tokens behind that are
+// good: they are revoked too, and the account is gone.
+func TestARefreshEndsDuringADisconnect(t *testing.T) { // T30
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var ended []string
+		f := &far{answer: func(int32, *http.Request) (int, http.Header, string) {
+			time.Sleep(2 * time.Second)
+			return 200, nil, newTokens
+		}}
+		v, l := settle(t, Config{Store: store.NewMemory(), Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/revoke" {
+				body, _ := io.ReadAll(r.Body)
+				time.Sleep(3 * time.Second) // longer than the refresh takes
+				mu.Lock()
+				ended = append(ended, string(body))
+				mu.Unlock()
+			}
+			return f.RoundTrip(r)
+		})}, time.Minute)
+		v.routes["p"].OAuth.RevokeURL = "https://p.example/revoke"
+		time.Sleep(2 * time.Minute)
+		go l.Read(t.Context(), "/thing")
+		time.Sleep(time.Second)
+		report, err := v.Disconnect(t.Context(), l.caller, "p/anna")
+		if err != nil || !report.Revoked {
+			t.Errorf("%+v, %v", report, err)
+		}
+		synctest.Wait()
+		if len(ended) != 2 || !strings.Contains(ended[1], "token=next") {
+			t.Errorf("revoked: %d, the last %.80q", len(ended), ended[len(ended)-1])
+		}
+		if _, err := v.load("anna", "p/anna"); !errors.Is(err, ErrNoAccount) {
+			t.Errorf("it is still there: %v", err)
+		}
+	})
+}
+
+// A process that was slow, and whose lease another took over and was refused
+// with, still has the tokens that are good: they are kept.
+func TestTheSlowOnesTokensAreKept(t *testing.T) { // T32
+	synctest.Test(t, func(t *testing.T) {
+		shared := store.NewMemory()
+		f := &far{}
+		v, l := settle(t, Config{Store: shared, Shared: true, Transport: f}, time.Minute)
+		f.answer = func(int32, *http.Request) (int, http.Header, string) {
+			// While the answer is under way, somebody takes the lease and is refused.
+			c, err := v.load("anna", "p/anna")
+			if err != nil {
+				t.Error(err)
+			}
+			was := c.Grants[0]
+			err = v.change("anna", "p/anna", was.ID, func(_ *connection, g *grant) string {
+				g.Work = &work{"the other", time.Now()}
+				return " "
+			}, "")
+			if err != nil || !v.bury("the other", &c, &was, "invalid_grant") {
+				t.Errorf("the other did not get that far: %v", err)
+			}
+			return 200, nil, newTokens
+		}
+		time.Sleep(2 * time.Minute)
+		if _, err := l.Read(t.Context(), "/thing"); err != nil {
+			t.Errorf("the slow one's read: %v", err)
+		}
+		got, err := v.load("anna", "p/anna")
+		if err != nil || got.State != active || got.Grants[0].Gen != 2 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
+// The provider has answered and the store does not take it, for minutes: the
+// answer waits in memory, and the used refresh token is not sent again.
+func TestAnAnswerWaitsForRoom(t *testing.T) { // T35
+	synctest.Test(t, func(t *testing.T) {
+		disk := &full{Store: store.NewMemory()}
+		f := &far{answer: func(int32, *http.Request) (int, http.Header, string) {
+			disk.is.Store(true) // full from the moment on when it matters
+			return 200, nil, newTokens
+		}}
+		v, l := settle(t, Config{Store: disk, Transport: f}, time.Minute)
+		time.Sleep(2 * time.Minute)
+		if _, err := l.Read(t.Context(), "/thing"); err == nil {
+			t.Error("read although the tokens are nowhere")
+		}
+		time.Sleep(10 * time.Minute)
+		disk.is.Store(false)
+		if _, err := l.Read(t.Context(), "/thing"); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+		if n := f.asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
+		}
+		if got, _ := v.load("anna", "p/anna"); got.State != active {
+			t.Errorf("the grant is %s", got.State)
 		}
 	})
 }

@@ -150,7 +150,8 @@ func anew(t *testing.T, dir string, s *strict) {
 
 // T34: killed in the middle of refreshes, the vault never breaks, loses only
 // what no client could keep, and says so. A server with a grace window loses
-// nothing.
+// nothing. T16, from the client's side: the same refresh token twice is the same
+// successor in the window and the end of the family outside.
 func TestKillInRefresh(t *testing.T) {
 	kills := times(t, "DEPUTY_KILLS", 10)
 	for _, grace := range []bool{false, true} {

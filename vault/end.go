@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"deputy/approvals"
@@ -44,19 +45,55 @@ func (v *Vault) Disconnect(ctx context.Context, c authz.Caller, account string) 
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Account: r.Account, Revoked: true}
+	report := Report{}
 	if report.Calls, report.LastCall, err = v.uses(r); err != nil {
 		return Report{}, err
 	}
-	p, allEnded := v.routes[r.Provider], false
-	for _, g := range r.Grants {
-		e := EndedGrant{Scopes: g.Scopes, Given: g.Given, Tokens: g.Gen, Revoked: allEnded}
-		if now, err := v.open(r.User, r.ID, g.ID); err == nil && !allEnded {
-			e.Revoked = v.end(ctx, r.Provider, now.tokens, oauth.WholeGrant)
-			allEnded = e.Revoked && p != nil && p.OAuth.RevokesAll
+	done := map[string]revoked{}
+	for last := range disconnectTries {
+		v.revoke(ctx, r, done, &report)
+		later, err := v.forget(r, report.Revoked, last == disconnectTries-1)
+		if err != nil {
+			return Report{}, err
 		}
-		report.Revoked = report.Revoked && e.Revoked
-		report.Grants = append(report.Grants, e)
+		if later == nil {
+			break
+		}
+		r = *later
+	}
+	v.etags.forget(r.User, r.ID)
+	return report, v.c.Ledger.Revoke(ctx, "the account was disconnected", func(i approvals.Item) bool {
+		return i.User == r.User && i.Account == r.ID
+	})
+}
+
+// disconnectTries bounds how often a grant is revoked anew because a refresh,
+// or a login, came in between.
+const disconnectTries = 3
+
+// revoked is the generation of a grant that was revoked, and whether the
+// provider confirmed it.
+type revoked struct {
+	gen uint64
+	ok  bool
+}
+
+// revoke ends what done does not have yet at the provider, and reports on all.
+func (v *Vault) revoke(ctx context.Context, r connection, done map[string]revoked, report *Report) {
+	p, allEnded := v.routes[r.Provider], false
+	report.Account, report.Revoked, report.Grants = r.Account, true, nil
+	for _, g := range r.Grants {
+		was, ok := done[g.ID]
+		if !ok || was.gen != g.Gen {
+			was = revoked{g.Gen, allEnded}
+			if now, err := v.open(r.User, r.ID, g.ID); err == nil && !allEnded {
+				was = revoked{now.grant.Gen, v.end(ctx, r.Provider, now.tokens, oauth.WholeGrant)}
+				allEnded = was.ok && p != nil && p.OAuth.RevokesAll
+			}
+			done[g.ID] = was
+		}
+		report.Revoked = report.Revoked && was.ok
+		report.Grants = append(report.Grants, EndedGrant{Scopes: g.Scopes, Given: g.Given, Tokens: g.Gen, Revoked: was.ok})
 	}
 	switch {
 	case p == nil:
@@ -66,18 +103,25 @@ func (v *Vault) Disconnect(ctx context.Context, c authz.Caller, account string) 
 	default:
 		report.Note = "the provider did not confirm the revocation: revoke it in " + p.Title + "'s own settings"
 	}
-	outcome := "revoked"
-	if !report.Revoked {
-		outcome = "forgotten"
-	}
+}
+
+// forget removes an account that was revoked as r. If a refresh has left later
+// tokens since, which are then still good, it removes nothing and returns the
+// account as it is, unless this is the last time.
+func (v *Vault) forget(r connection, confirmed, last bool) (later *connection, err error) {
 	err = v.c.Store.Update(func(tx store.Tx) error {
-		// A refresh that ended meanwhile has left later tokens.
+		later = nil
 		now, err := v.rows.Get(tx, r.User, r.ID)
 		if errors.Is(err, store.ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
+		}
+		same := slices.EqualFunc(now.Grants, r.Grants, func(a, b grant) bool { return a.ID == b.ID && a.Gen == b.Gen })
+		if !same && !last {
+			later = &now
+			return nil
 		}
 		for _, g := range now.Grants {
 			if err := v.tokens.Delete(tx, tokenKey(&now, &g)...); err != nil {
@@ -88,15 +132,13 @@ func (v *Vault) Disconnect(ctx context.Context, c authz.Caller, account string) 
 		if err := v.rows.Delete(tx, r.User, r.ID); err != nil {
 			return err
 		}
+		outcome := "revoked"
+		if !same || !confirmed {
+			outcome = "forgotten"
+		}
 		return v.c.Audit.Append(tx, audit.Line{Event: "disconnect", User: r.User, Account: r.ID, Outcome: outcome})
 	})
-	if err != nil {
-		return Report{}, err
-	}
-	v.etags.forget(r.User, r.ID)
-	return report, v.c.Ledger.Revoke(ctx, "the account was disconnected", func(i approvals.Item) bool {
-		return i.User == r.User && i.Account == r.ID
-	})
+	return later, err
 }
 
 // end revokes tokens at the provider, as far as asked and no further.

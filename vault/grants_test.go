@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"deputy/approvals"
+	"deputy/authz"
 	"deputy/internal/store"
 	"deputy/vault"
 )
@@ -418,5 +420,43 @@ func TestAReadIsTriedTwiceAndAWriteOnce(t *testing.T) {
 	}
 	if err := permit.Spend(action); !errors.Is(err, approvals.ErrSpent) {
 		t.Errorf("its permit came back: %v", err)
+	}
+}
+
+// T45: who an account is, is its subject. Somebody to whom the company gave the
+// same address does not get the first one's connection.
+func TestAnAddressIsNotAPerson(t *testing.T) {
+	o := newOP(t)
+	b := o.bank(o.company())
+	first := o.must(b, vault.Wish{Provider: "corp", Scopes: []string{"read"}})
+	o.claims = func(c map[string]any) { c["sub"] = "somebody else" } // the address stays
+	if c, err := o.connect(b, vault.Wish{Provider: "corp", Scopes: []string{"read"}}); !errors.Is(err, vault.ErrOtherAccount) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if got, _ := o.read(b, "corp", "/me", "read"); got.subject != "anna" || first.ID != b.accounts()[0].ID {
+		t.Errorf("%+v", got)
+	}
+}
+
+// T8: where a provider sends a person back to is one address, made of
+// public_url and the provider's name; nothing beside it takes a code.
+func TestTheRedirectIsOneAddress(t *testing.T) {
+	b := open(t, newIssuer(t))
+	if got := b.RedirectURI("github"); got != "http://localhost:8787/connect/github/callback" {
+		t.Errorf("%s", got)
+	}
+	mux := http.NewServeMux()
+	vault.Page{
+		Vault: b.Vault, Who: func(*http.Request) (authz.Caller, bool) { return b.me, true },
+		SignIn: func(w http.ResponseWriter, _ *http.Request) {}, Scopes: func(string) []string { return nil },
+	}.Routes(mux)
+	answer := b.begin(b.me).Encode()
+	for _, path := range []string{"/connect/github/callback/", "/connect/github/callback.evil", "/connect/github%2Fcallback", "/connect/github/callback%2F", "/connect/slack/../github/callback", "//connect/github/callback", "/connect/GitHub/callback", "/connect/github/Callback"} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", "http://evil.example"+path+"?"+answer, nil))
+		if w.Code == http.StatusOK || len(b.accounts()) != 0 {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+		answer = b.begin(b.me).Encode() // a state that was taken is gone
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"deputy/internal/fetch"
@@ -132,7 +131,7 @@ type route struct {
 	client *http.Client // for its authorization server; API requests get a pinned one
 	traded bool         // another provider's tokens are made from its ID tokens
 
-	mu       sync.Mutex
+	turn     chan struct{} // whoever is in it has the rest
 	metadata oauth.Metadata
 	read     time.Time // when
 }
@@ -162,7 +161,7 @@ func (p Provider) route() (*route, error) {
 		return nil, fmt.Errorf("provider %s: api_url %w", p.Name, err)
 	}
 	base, _ := url.Parse(strings.TrimSuffix(p.APIURL, "/"))
-	r := &route{Provider: p, base: base, reads: http.NewServeMux(), writes: http.NewServeMux()}
+	r := &route{Provider: p, base: base, turn: make(chan struct{}, 1), reads: http.NewServeMux(), writes: http.NewServeMux()}
 	for _, pattern := range p.Reads {
 		r.reads.HandleFunc(pattern, nop)
 	}
@@ -212,8 +211,13 @@ func (r *route) server(ctx context.Context) (*Server, error) {
 	if !r.Discover {
 		return &r.OAuth, nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	// No mutex: who waits for a server that does not answer must be able to stop.
+	select {
+	case r.turn <- struct{}{}:
+		defer func() { <-r.turn }()
+	case <-ctx.Done():
+		return nil, &Fault{Provider: r.Name, Kind: Upstream, Cause: "the authorization server's metadata is slow to come"}
+	}
 	if r.metadata.Issuer == "" || time.Since(r.read) > metadataLife {
 		m, err := oauth.Discover(ctx, r.client, r.OAuth.Issuer)
 		if err != nil && r.metadata.Issuer == "" {

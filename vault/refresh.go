@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	mathrand "math/rand/v2"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -21,12 +22,12 @@ import (
 //	   request goes out, so that a crash leaves a trace
 //	3  the request, detached from whoever asked, outside any transaction
 //	4  new tokens, next generation, audit line and the end of the lease in one
-//	   commit, if the lease is still ours and the generation still that one
+//	   commit, if the consent and the generation are still those
 //
 // A login that came meanwhile wins over a late refresh.
 const (
 	tokenTimeout = 10 * time.Second // of one token request
-	attemptLimit = 15 * time.Second // of one refresh, commit included
+	attemptLimit = 15 * time.Second // from the lease to the answer
 	leaseLimit   = 30 * time.Second // an unchanged lease older than this is a dead process's
 	leasePoll    = 50 * time.Millisecond
 )
@@ -170,24 +171,29 @@ func (v *Vault) begin() bool {
 
 // renew takes the lease, asks, and keeps the answer.
 func (v *Vault) renew(ctx context.Context, user, id, grantID string, gen uint64) (current, error) {
+	if a, ok := v.unkept.take(grantID, gen); ok {
+		return v.commit(ctx, a.was, a.got)
+	}
 	owner := newID()
 	now, err := v.takeLease(ctx, owner, user, id, grantID, gen)
 	if err != nil || now.grant.Gen != gen {
 		return now, err
 	}
 	r := v.routes[now.Provider]
-	server, err := r.server(ctx)
+	// The time runs from the lease on. Whoever finds it old takes it over, so a
+	// request that is late by then must not leave.
+	asking, cancel := context.WithTimeout(ctx, attemptLimit)
+	defer cancel()
+	server, err := r.server(asking)
 	if err == nil {
 		var t oauth.Tokens
 		form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {oauth.Reveal(now.tokens.refresh)}}
 		if server.Resource != "" {
 			form.Set("resource", server.Resource)
 		}
-		asking, cancel := context.WithTimeout(ctx, attemptLimit)
 		t, err = oauth.Ask(asking, r.client, server, form)
-		cancel()
 		if err == nil {
-			return v.commit(ctx, owner, now, t)
+			return v.commit(ctx, now, t)
 		}
 	}
 	var no *oauth.Refusal
@@ -196,20 +202,27 @@ func (v *Vault) renew(ctx context.Context, user, id, grantID string, gen uint64)
 		if now.grant.State == inDoubt {
 			why = "lost: deputy had ended in the middle of a refresh"
 		}
-		v.bury(owner, &now.connection, &now.grant, why)
+		if !v.bury(owner, &now.connection, &now.grant, why) {
+			return v.later(now)
+		}
 		return current{}, v.ended(&now.connection, &now.grant)
 	}
-	v.dropLease(owner, user, id, grantID, unsent(err))
+	v.dropLease(owner, user, id, grantID, settled(err))
 	f := r.fault(err)
 	v.limits.cool(grantID, f)
 	return current{}, f
 }
 
-// unsent reports whether the request cannot have reached the server, or was
-// answered: in both cases nothing is in doubt.
-func unsent(err error) bool {
+// settled reports whether a failed request was certainly not carried out: it
+// did not leave, or the answer says no. A server that failed, a proxy that
+// speaks for one, and an answer that was cut off say nothing of the kind.
+func settled(err error) bool {
 	var u *oauth.Unavailable
-	return !errors.As(err, &u) || u.Unsent || u.Status != 0
+	if !errors.As(err, &u) || u.Unsent {
+		return true
+	}
+	busy := u.Status == http.StatusServiceUnavailable
+	return u.Status != 0 && !u.Cut && (u.Status < 500 || busy)
 }
 
 // stamp makes a grant the next generation, of the given tokens.

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"sync"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"deputy/internal/store"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func init() { roles["stormer"] = stormer }
@@ -51,7 +54,8 @@ func stormer() int {
 // hundred callers each, fifty grants that are due.
 func TestPostgresStorm(t *testing.T) {
 	s := newStrict(t, false)
-	db, err := store.OpenPostgres(os.Getenv("DEPUTY_POSTGRES_URL"), store.PostgresOptions{})
+	own := ownSchema(t)
+	db, err := store.OpenPostgres(own, store.PostgresOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +71,7 @@ func TestPostgresStorm(t *testing.T) {
 	var goes []io.Writer
 	for range 4 {
 		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "VAULT_TEST_ROLE=stormer", "VAULT_TEST_HOME="+dir, "VAULT_TEST_ISSUER="+s.URL)
+		cmd.Env = append(os.Environ(), "VAULT_TEST_ROLE=stormer", "VAULT_TEST_HOME="+dir, "VAULT_TEST_ISSUER="+s.URL, "DEPUTY_POSTGRES_URL="+own)
 		cmd.Stderr = os.Stderr
 		in, err := cmd.StdinPipe()
 		if err != nil {
@@ -103,4 +107,25 @@ func TestPostgresStorm(t *testing.T) {
 			t.Errorf("grant %d is lost: %v", n, err)
 		}
 	}
+}
+
+// ownSchema is a URL under which nobody else's rows are.
+func ownSchema(t *testing.T) string {
+	t.Helper()
+	u, err := url.Parse(os.Getenv("DEPUTY_POSTGRES_URL"))
+	if err != nil || u.Host == "" {
+		t.Fatal("DEPUTY_POSTGRES_URL is not set: run internal/thirdparty/postgres.sh go test -tags postgres ./vault")
+	}
+	conn, err := pgx.Connect(ctx, u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "create schema storm"); err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("search_path", "storm")
+	u.RawQuery = q.Encode()
+	return u.String()
 }

@@ -45,6 +45,7 @@ type Vault struct {
 	renewals singleflight.Group
 	running  sync.WaitGroup // refreshes under way
 	leases   leases
+	unkept   unkept
 	narrowed narrowed
 	limits   limits
 	etags    etags

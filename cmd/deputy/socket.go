@@ -61,12 +61,16 @@ func (l peerListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if uid, known := peerUID(conn); !known || uid == os.Getuid() {
+		if peerIsOurs(peerUID(conn)) {
 			return conn, nil
 		}
 		conn.Close()
 	}
 }
+
+// peerIsOurs: where the system does not say who connects, the folder's mode is
+// what keeps others out.
+func peerIsOurs(uid int, known bool) bool { return !known || uid == os.Getuid() }
 
 // order is a command on its way to the owner; frame is one piece of what comes
 // back: output, errors, at last the exit code.

@@ -38,6 +38,8 @@ type server struct {
 	apiClient, apiSecret string
 
 	person func(user string) map[string]string // fills in the forms
+
+	from string // another server whose account this one's tokens are traded from
 }
 
 // bank is a few vaults over one store, as processes that share it.
@@ -88,6 +90,16 @@ func open(t *testing.T, s server, n int, others ...server) *bank {
 
 // provider is the server as deputy knows one of `type: oidc`.
 func (s server) provider(api string) vault.Provider {
+	p := s.oidc(api)
+	if s.from != "" {
+		m := s.issuer + "oauth/token"
+		p.Discover, p.From, p.BaseScopes = false, s.from, nil
+		p.OAuth.TokenURL, p.OAuth.Basic, p.Trade.Scopes = m, true, s.want
+	}
+	return p
+}
+
+func (s server) oidc(api string) vault.Provider {
 	return vault.Provider{
 		Name: s.name, Title: s.name, APIURL: api, Discover: true,
 		OAuth:      vault.Server{Issuer: s.issuer, ClientID: s.client, ClientSecret: vault.NewSecret(s.secret), PKCE: true, Resource: s.resource},

@@ -20,12 +20,13 @@ import (
 
 const zitadelPassword = "correct horse"
 
-// people are whoever signs in. A name is an id too, since the example's device
+// people are whoever signs in, each an admin, since the example lets only those
+// exchange tokens. A name is an id too, since the example's device
 // page takes the one for the other.
 type people struct{}
 
 func (people) GetUserByID(name string) *storage.User {
-	return &storage.User{ID: name, Username: name, Password: zitadelPassword, Email: name + "@example.test", EmailVerified: true}
+	return &storage.User{ID: name, Username: name, Password: zitadelPassword, Email: name + "@example.test", EmailVerified: true, IsAdmin: true}
 }
 func (p people) GetUserByUsername(name string) *storage.User { return p.GetUserByID(name) }
 func (people) ExampleClientID() string                       { return storage.ServiceUserID }
@@ -177,5 +178,37 @@ func TestZitadelDevice(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// An in-house API behind the same issuer: its tokens are traded from the
+// person's (RFC 8693), kept while they last, and are not the person's own.
+func TestZitadelTradesATokenForAnAPI(t *testing.T) {
+	t.Parallel()
+	s := zitadel(t)
+	wiki := s
+	wiki.name, wiki.from, wiki.want = "wiki", "zitadel", []string{"email"}
+	b := open(t, s, 1, wiki)
+	b.connect("anna")
+	own := b.mustRead("anna")
+	for range 3 {
+		l, err := b.vaults[0].Lease(ctx, b.caller("anna"), "wiki", nil, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := l.Read(ctx, "/token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Account().ID != "wiki/anna" || !strings.Contains(string(body), `"active":true`) || !strings.Contains(string(body), own.Subject) {
+			t.Errorf("%s: %s", l.Account().ID, body)
+		}
+	}
+	asked := b.tap.asked("urn:ietf:params:oauth:grant-type:token-exchange")
+	if len(asked) != 1 || asked[0].form.Get("subject_token") == "" || asked[0].form.Get("scope") != "email" {
+		t.Errorf("exchanges: %v", asked)
+	}
+	if n := b.api.tokens(); n != 2 {
+		t.Errorf("the API saw %d tokens, want the person's and the traded one", n)
 	}
 }

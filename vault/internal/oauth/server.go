@@ -91,6 +91,7 @@ type Unavailable struct {
 	Status int
 	Cause  string        // a constant of ours
 	Unsent bool          // the request had not gone out in full: nothing can have happened
+	Cut    bool          // the answer was cut off: it may have held tokens
 	After  time.Duration // the server's Retry-After
 }
 

@@ -75,7 +75,7 @@ func send(ctx context.Context, c *http.Client, req *http.Request) (int, []byte, 
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil || len(body) > maxAnswer {
-		return 0, nil, &Unavailable{Status: resp.StatusCode, Cause: "the authorization server's answer broke off or is too long"}
+		return 0, nil, &Unavailable{Status: resp.StatusCode, Cause: "the authorization server's answer broke off or is too long", Cut: true}
 	}
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		u := &Unavailable{Status: resp.StatusCode, Cause: "the authorization server asks to slow down"}
@@ -119,7 +119,9 @@ type wireTokens struct {
 func (s *Server) parse(status int, body []byte) (Tokens, error) {
 	var w wireTokens
 	if err := json.Unmarshal(body, &w); err != nil {
-		return Tokens{}, &Unavailable{Status: status, Cause: "the token answer is not JSON"}
+		var syntax *json.SyntaxError
+		cut := status/100 == 2 && errors.As(err, &syntax) && syntax.Offset == int64(len(body))
+		return Tokens{}, &Unavailable{Status: status, Cause: "the token answer is not JSON", Cut: cut}
 	}
 	if w.Error != "" || w.OK != nil && !*w.OK {
 		return Tokens{}, s.refusal(status, w.Error)
