@@ -77,7 +77,9 @@ func (inv *invocation) restore(c config.Config, b *backup.Backup) error {
 	if err := seal.Restore(built, kek, b.Keys); err != nil {
 		return fmt.Errorf("the backup cannot be used: %w", err)
 	}
-	if err := fillStore(filepath.Join(aside, "deputy.db"), built, kek, b); err != nil {
+	there := c
+	there.Home = aside // where a file is built; a database is where it is
+	if err := fillStore(there, built, kek, b); err != nil {
 		return err
 	}
 	// The keyset comes last: its presence says that the home is complete.
@@ -85,7 +87,10 @@ func (inv *invocation) restore(c config.Config, b *backup.Backup) error {
 	if err := os.MkdirAll(keys, 0o700); err != nil {
 		return err
 	}
-	moves := [][2]string{{filepath.Join(aside, "deputy.db"), filepath.Join(c.Home, "deputy.db")}}
+	var moves [][2]string
+	if db := filepath.Join(aside, "deputy.db"); exists(db) {
+		moves = append(moves, [2]string{db, filepath.Join(c.Home, "deputy.db")})
+	}
 	for _, name := range []string{"root.sealed", "history.json", "passphrase.json", "keyset.json"} {
 		if from := filepath.Join(built, name); exists(from) {
 			moves = append(moves, [2]string{from, filepath.Join(keys, name)})
@@ -102,12 +107,22 @@ func (inv *invocation) restore(c config.Config, b *backup.Backup) error {
 	return nil
 }
 
-func fillStore(path, keys string, kek seal.KEK, b *backup.Backup) error {
-	s, err := store.OpenBolt(path)
+func fillStore(c config.Config, keys string, kek seal.KEK, b *backup.Backup) error {
+	s, err := openStore(c)
 	if err != nil {
 		return err
 	}
-	if err = b.Fill(s); err == nil {
+	rows := 0
+	err = s.View(func(tx store.Tx) error {
+		return tx.Scan(nil, nil, func(_, _ []byte) error { rows++; return store.ErrStop })
+	})
+	if err == nil && rows > 0 {
+		err = fmt.Errorf("%w: the database has rows already, and a backup replaces nothing: name an empty one", errRefused)
+	}
+	if err == nil {
+		err = b.Fill(s)
+	}
+	if err == nil {
 		_, err = openKeys(keys, kek, s)
 	}
 	return errors.Join(err, s.Close())

@@ -102,7 +102,7 @@ func openKeys(dir string, kek seal.KEK, s store.Store) (*seal.Box, error) {
 			return tx.Scan(nil, nil, func(_, _ []byte) error { return io.ErrUnexpectedEOF })
 		})
 		if err != nil {
-			return nil, errors.New("the home has a store, deputy.db, and no keys/keyset.json: put back the keys folder of this home, or import a backup into an empty one; nothing was changed")
+			return nil, errors.New("the home's store has rows, and there is no keys/keyset.json: put back the keys folder of this home, or import a backup into an empty one; nothing was changed")
 		}
 	}
 	box, err := seal.Open(dir, kek)
@@ -118,7 +118,7 @@ func openKeys(dir string, kek seal.KEK, s store.Store) (*seal.Box, error) {
 		return box, s.Update(func(tx store.Tx) error { return check.Put(tx, "ok", "check") })
 	}
 	if err != nil {
-		return nil, errors.New("the store, deputy.db, was sealed with other keys than keys/keyset.json holds: put back the two of one home; nothing was changed")
+		return nil, errors.New("the home's store was sealed with other keys than keys/keyset.json holds: put back the two of one home; nothing was changed")
 	}
 	return box, nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,5 +70,45 @@ func TestPostgresHome(t *testing.T) {
 	h.start()
 	if out, errText, code := h.run("audit", "verify"); code != 0 {
 		t.Errorf("the log does not verify: %s%s", out, errText)
+	}
+}
+
+// A backup fills an empty database, and none that has rows.
+func TestPostgresBackup(t *testing.T) {
+	u, err := url.Parse(os.Getenv("DEPUTY_POSTGRES_URL"))
+	if err != nil || u.Host == "" {
+		t.Fatal("DEPUTY_POSTGRES_URL is not set: run internal/thirdparty/postgres.sh go test -tags postgres ./cmd/deputy")
+	}
+	conn, err := pgx.Connect(context.Background(), u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := conn.Exec(context.Background(), "create schema backup"); err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	q.Set("search_path", "backup")
+	u.RawQuery = q.Encode()
+
+	identity, recipient := newIdentity(t)
+	h := newHouse(t)
+	file := filepath.Join(t.TempDir(), "backup.age")
+	if _, errs, code := h.run("keys", "export", "--to", recipient, file); code != exitDone {
+		t.Fatal(errs)
+	}
+	h.proc.stop(t)
+	env := append(h.env(), "DEPUTY_POSTGRES_URL="+u.String())
+	config := writeFile(t, filepath.Join(home(t), "deputy.yaml"), "store: "+onPostgres+"\nkey: env:DEPUTY_TEST_KEY\nuser: anna\nlisten: 127.0.0.1:0\n")
+	to := filepath.Join(home(t), "h")
+	if _, errs, code := deputy(t, env, "--config", config, "--home", to, "keys", "import", "--identity", identity, file); code != exitDone {
+		t.Fatal(errs)
+	}
+	if out, errs, code := deputy(t, env, "--config", config, "--home", to, "accounts"); code != exitDone || !strings.Contains(out, "github/octo-anna") {
+		t.Errorf("exit %d: %s%s", code, out, errs)
+	}
+	again := filepath.Join(home(t), "h")
+	if _, errs, code := deputy(t, env, "--config", config, "--home", again, "keys", "import", "--identity", identity, file); code != exitRefused || !strings.Contains(errs, "has rows already") || exists(again) {
+		t.Errorf("into a database with rows: exit %d: %s", code, errs)
 	}
 }

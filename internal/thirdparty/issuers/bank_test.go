@@ -92,9 +92,9 @@ func open(t *testing.T, s server, n int, others ...server) *bank {
 func (s server) provider(api string) vault.Provider {
 	p := s.oidc(api)
 	if s.from != "" {
-		m := s.issuer + "oauth/token"
 		p.Discover, p.From, p.BaseScopes = false, s.from, nil
-		p.OAuth.TokenURL, p.OAuth.Basic, p.Trade.Scopes = m, true, s.want
+		p.OAuth.TokenURL, p.OAuth.Basic = s.issuer+"oauth/token", true
+		p.Trade = vault.Trade{Audience: s.client, Scopes: s.want}
 	}
 	return p
 }
