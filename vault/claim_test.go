@@ -115,6 +115,24 @@ func TestATokenIsUsedWhileItLasts(t *testing.T) {
 	})
 }
 
+// However many find a token over at once, a refresh that fails is tried once.
+func TestManyCallersFailOnce(t *testing.T) { // T33
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			f := &far{answer: func(int32, *http.Request) (int, http.Header, string) { return 500, nil, "" }}
+			_, l := settle(t, Config{Store: store.NewMemory(), Transport: f}, time.Minute)
+			time.Sleep(2 * time.Minute)
+			for range 50 {
+				go l.Read(t.Context(), "/thing")
+			}
+			synctest.Wait()
+			if n := f.asked.Load(); n != 1 {
+				t.Errorf("asked %d times", n)
+			}
+		})
+	}
+}
+
 // T35: without a place to keep new tokens none are asked for; those that work
 // go on working.
 func TestNoRefreshOnAFullDisk(t *testing.T) {

@@ -146,6 +146,10 @@ func (v *Vault) renewOnce(ctx context.Context, c connection, g grant) (current, 
 			return current{}, &Fault{Provider: c.Provider, Kind: Upstream, Cause: "deputy is stopping"}
 		}
 		defer v.running.Done()
+		// Who looked just before an earlier try failed does not try at once.
+		if cause := v.limits.cooling(g.ID); cause != nil {
+			return current{}, cause
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseLimit+attemptLimit)
 		defer cancel()
 		return v.renew(ctx, c.User, c.ID, g.ID, g.Gen)
