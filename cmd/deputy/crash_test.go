@@ -250,7 +250,7 @@ func TestStopWaitsForWhatIsUnderWay(t *testing.T) {
 func TestSecondProcessIsToldWhoHasTheHome(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	_, errText, code := h.run("stdio")
+	_, errText, code := h.run("stdio", "--no-daemon")
 	if code != exitFailed || !strings.Contains(errText, "is in use by process") || !strings.Contains(errText, "stop it first") {
 		t.Errorf("exit %d: %s", code, errText)
 	}

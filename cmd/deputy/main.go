@@ -74,6 +74,8 @@ type invocation struct {
 
 	demoFlags    demoFlags
 	connectFlags connectFlags
+	daemonFlags  daemonFlags
+	noDaemon     bool
 	printConfig  bool
 	reason       string
 	keysFlags    keysFlags
@@ -86,6 +88,7 @@ func commands() []command {
 	return []command{
 		{name: "demo", args: "[--stdio] [--listen ADDR]", does: "try everything in a sandbox with a throw-away home", start: demo, flags: demoFlagSet},
 		{name: "stdio", args: "[--no-daemon]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
+		{name: "daemon", args: "[--idle DURATION]", does: "own a home for stdio front-ends; stdio starts it", start: daemon, flags: daemonFlagSet},
 		{name: "serve", args: "[--listen ADDR]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
 		{name: "connect", args: "PROVIDER [--account NAME] [--for TOOL,…] [--device]", does: "connect an account in the browser", run: connect, flags: connectFlagSet},
 		{name: "accounts", args: "[default ACCOUNT | name ACCOUNT NAME | shares | share ACCOUNT CLIENT [SCOPE…] | unshare ACCOUNT CLIENT]", does: "list connected accounts, name them, share one with a back end", run: accounts},

@@ -35,10 +35,10 @@ func TestPostgresHome(t *testing.T) {
 			t.Errorf("%v: the URL is in %s%s", args, out, errText)
 		}
 	}
-	refused("stop it first", "stdio")
-	refused("is in use by \"deputy, process", "--home", filepath.Join(home(t), "h"), "stdio")
+	refused("stop it first", "stdio", "--no-daemon")
+	refused("is in use by \"deputy, process", "--home", filepath.Join(home(t), "h"), "stdio", "--no-daemon")
 	bolt := writeFile(t, filepath.Join(home(t), "deputy.yaml"), "key: env:DEPUTY_TEST_KEY\nuser: anna\nlisten: 127.0.0.1:0\n")
-	refused("another deputy listens", "--config", bolt, "--home", filepath.Join(h.dir, "home"), "stdio")
+	refused("another deputy listens", "--config", bolt, "--home", filepath.Join(h.dir, "home"), "stdio", "--no-daemon")
 	if out, errText, code := h.run("accounts"); code != 0 || !strings.Contains(out, "github/") {
 		t.Errorf("accounts: exit %d: %s%s", code, out, errText)
 	}

@@ -55,18 +55,20 @@ func serve(inv *invocation) error {
 	return errors.Join(h.stop(), a.close())
 }
 
-// stdioFlagSet takes --no-daemon, which says what stdio does anyway as long as
-// there is no daemon to attach to: it opens the home itself.
-func stdioFlagSet(f *flag.FlagSet, _ *invocation) {
-	f.Bool("no-daemon", true, "open the home in this process")
+func stdioFlagSet(f *flag.FlagSet, inv *invocation) {
+	f.BoolVar(&inv.noDaemon, "no-daemon", false, "open the home in this process instead of attaching to a daemon")
 }
 
-// serveStdio is one client's server. It listens too, for the approval page and
-// the providers' way back.
+// serveStdio is one client's server: a front-end to whoever owns the home, or
+// with --no-daemon the owner itself. Then it listens too, for the approval page
+// and the providers' way back.
 func serveStdio(inv *invocation) error {
 	c, err := loadConfig(inv.global)
 	if err != nil {
 		return err
+	}
+	if !inv.noDaemon {
+		return attach(inv, c)
 	}
 	a, err := openHome(c, inv)
 	if err != nil {
@@ -126,7 +128,7 @@ func (a *app) serveOn(ln net.Listener) (*listener, error) {
 	streams, end := context.WithCancel(context.Background())
 	h := &listener{
 		http:       newServer(server.Front(a.public, a.mux(streams))),
-		socket:     newServer(a.socketHandler()),
+		socket:     newServer(a.socketHandler(streams)),
 		endStreams: end,
 	}
 	a.listening = true
@@ -154,18 +156,10 @@ func (h *listener) stop() error {
 	return err
 }
 
-// mux is everything served over HTTP. Event streams, which clients hold open
-// by GET, end with streams.
+// mux is everything served over HTTP.
 func (a *app) mux(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mcp := a.server.HTTP(a.login.Agent)
-	mux.Handle("/mcp", mcp)
-	mux.HandleFunc("GET /mcp", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(streams, cancel)()
-		mcp.ServeHTTP(w, r.WithContext(ctx))
-	})
+	mux.Handle("/mcp", ending(streams, a.server.HTTP(a.login.Agent)))
 	people := http.NewServeMux()
 	a.login.Routes(people)
 	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask}.Routes(people)
@@ -190,6 +184,19 @@ func (a *app) mux(streams context.Context) http.Handler {
 		ok(w, r)
 	})
 	return mux
+}
+
+// ending lets event streams, which clients hold open by GET, end with streams.
+func ending(streams context.Context, mcp http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			ctx, cancel := context.WithCancel(r.Context())
+			defer cancel()
+			defer context.AfterFunc(streams, cancel)()
+			r = r.WithContext(ctx)
+		}
+		mcp.ServeHTTP(w, r)
+	})
 }
 
 func (a *app) scopes(provider string) []string {

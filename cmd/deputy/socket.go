@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 )
 
@@ -96,8 +95,9 @@ type remoteError struct{ code int }
 
 func (e *remoteError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-func (a *app) socketHandler() http.Handler {
+func (a *app) socketHandler(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
+	a.attachRoutes(mux, streams)
 	mux.HandleFunc("POST /run", func(w http.ResponseWriter, r *http.Request) {
 		var o order
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20)).Decode(&o); err != nil {
@@ -161,10 +161,8 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 	if err != nil {
 		return false, err
 	}
-	path := filepath.Join(c.Home, "deputy.sock")
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "unix", path)
-	}
+	client := socketClient(filepath.Join(c.Home, "deputy.sock"))
+	defer client.CloseIdleConnections()
 	body, err := json.Marshal(order{name, args, inv.global.json, inv.input})
 	if err != nil {
 		return false, err
@@ -173,7 +171,7 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 	if err != nil {
 		return false, err
 	}
-	resp, err := (&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}).Do(req)
+	resp, err := client.Do(req)
 	if err != nil {
 		return false, nil // nobody there: the store's lock has the last word
 	}

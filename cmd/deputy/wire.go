@@ -47,9 +47,11 @@ type app struct {
 	box    *seal.Box
 	audit  *audit.Log
 
-	listening bool          // this process serves the pages
-	rotating  sync.Mutex    // one change of the keys at a time
-	stopped   chan struct{} // closed when the home is
+	front     attached           // front-ends over the socket
+	drain     context.CancelFunc // a daemon's: finish and go
+	listening bool               // this process serves the pages
+	rotating  sync.Mutex         // one change of the keys at a time
+	stopped   chan struct{}      // closed when the home is
 }
 
 // loadConfig reads the file and lays the global flags over it.
