@@ -79,6 +79,17 @@ func TestANarrowerTokenIsTriedVerifiedAndRecorded(t *testing.T) {
 	if !has(got.scopes, "send") || l.Reach() != vault.Grant {
 		t.Errorf("%v, reach %q", got.scopes, l.Reach())
 	}
+	// It took the attempt for a refresh: what it gave instead is not lost.
+	o.mu.Lock()
+	for name, tok := range o.tokens {
+		if tok.kind == "access" {
+			delete(o.tokens, name)
+		}
+	}
+	o.mu.Unlock()
+	if got, _ := o.read(b, "corp", "/me", "read"); got.via != "refresh" {
+		t.Errorf("%+v", got)
+	}
 
 	o = newOP(t)
 	o.narrows = true

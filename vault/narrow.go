@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -130,6 +131,13 @@ func (v *Vault) lesser(ctx context.Context, r *route, b bearer, scopes []string)
 	})
 	if err != nil {
 		return less{}, err
+	}
+	if !t.Refresh.IsZero() && oauth.Reveal(t.Refresh) != oauth.Reveal(b.from.tokens.refresh) {
+		// It took that for an ordinary refresh and replaced the tokens: then they
+		// are kept like those of one.
+		t.Scopes = nil
+		_, err := v.commit(ctx, b.from, t)
+		return less{}, errors.Join(ErrNotNarrower, err)
 	}
 	if !slices.Equal(set(t.Scopes), scopes) {
 		return less{}, ErrNotNarrower
