@@ -122,7 +122,9 @@ func (l *Ledger) Ask(_ context.Context, a Action) (Item, error) {
 		return Item{}, authz.ErrNobody
 	}
 	var out row
+	ended := ""
 	err := l.c.Store.Update(func(tx store.Tx) error {
+		ended = ""
 		digest := a.Digest()
 		if id, err := byDigest.Get(tx, digest); err == nil {
 			r, err := l.load(tx, id)
@@ -136,7 +138,8 @@ func (l *Ledger) Ask(_ context.Context, a Action) (Item, error) {
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if err := l.supersede(tx, a); err != nil {
+		var err error
+		if ended, err = l.supersede(tx, a); err != nil {
 			return err
 		}
 		if err := l.room(tx, a.Caller.User()); err != nil {
@@ -159,6 +162,9 @@ func (l *Ledger) Ask(_ context.Context, a Action) (Item, error) {
 		}
 		return l.c.Audit.Append(tx, l.line("ask", out))
 	})
+	if err == nil && ended != "" {
+		l.changed(ended)
+	}
 	return out.Item, err
 }
 
@@ -176,34 +182,35 @@ func (l *Ledger) joins(r row) bool {
 }
 
 // supersede ends the question that the same caller asked with the same key
-// and other content, unless it has gone too far.
-func (l *Ledger) supersede(tx store.Tx, a Action) error {
+// and other content, unless it has gone too far, and
+// returns its id.
+func (l *Ledger) supersede(tx store.Tx, a Action) (ended string, err error) {
 	if a.Key == "" {
-		return nil
+		return "", nil
 	}
 	id, err := byKey.Get(tx, keyOf(a)...)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	r, err := l.load(tx, id)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return err
+		return "", err
 	}
 	switch r.State {
 	case Pending:
-		return l.end(tx, &r, Superseded)
+		return id, l.end(tx, &r, Superseded)
 	case Approved, Spent, Done:
 		if r.Digest != a.Digest() {
-			return ErrKeyUsed
+			return "", ErrKeyUsed
 		}
 	}
-	return nil
+	return "", nil
 }
 
 func keyOf(a Action) []string {

@@ -477,3 +477,28 @@ func FuzzReveal(f *testing.F) {
 		}
 	})
 }
+
+// Whoever waits for a question hears at once that another took its place.
+func TestASupersededQuestionWakesItsWaiter(t *testing.T) {
+	d := newDesk(t)
+	first := d.mail(t, "at ten")
+	first.Key = "k"
+	asked := d.ask(t, first)
+	woken := make(chan approvals.Item, 1)
+	go func() {
+		i, _ := d.Wait(ctx, first.Caller, asked.ID)
+		woken <- i
+	}()
+	time.Sleep(20 * time.Millisecond)
+	second := d.mail(t, "at eleven")
+	second.Key = "k"
+	d.ask(t, second)
+	select {
+	case i := <-woken:
+		if i.State != approvals.Superseded {
+			t.Errorf("%s", i.State)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("it waits on")
+	}
+}

@@ -121,7 +121,7 @@ func explain(err error) (int, string) {
 	case errors.Is(err, ErrNotFound):
 		return http.StatusNotFound, "There is no such request."
 	case errors.Is(err, ErrDecided):
-		return http.StatusConflict, "This was already decided; nothing changed."
+		return http.StatusConflict, "This is closed: decided, expired or replaced. Nothing changed."
 	case errors.Is(err, ErrStepUp):
 		return http.StatusForbidden, "This one takes a fresh sign-in: sign in again, then approve."
 	case errors.Is(err, ErrChannel):

@@ -92,6 +92,9 @@ func (c *Catalog) find(name string) (Tool, bool) {
 	return e.tool, ok
 }
 
+// Has reports whether there is a tool of that name.
+func (c *Catalog) Has(name string) bool { _, ok := c.find(name); return ok }
+
 func (c *Catalog) provider(t Tool) Provider { return c.providers[c.byName[t.spec.Name].provider] }
 
 // version names the policy a yes was given under.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (g *Guard) close(k *call, out Outcome) Outcome {
 	case NeedsApproval:
 		line.Approval = o.Item.ID
 	case Refusal:
-		if o.Kind == "internal" || o.Kind == NoSuchTool {
+		if slices.Contains([]string{"internal", NoSuchTool, string(vault.Upstream), string(vault.Unknown)}, o.Kind) {
 			g.c.Log.Warn("call refused", "call", k.id, "tool", line.Tool, "kind", o.Kind, "cause", o.cause)
 		}
 	}
@@ -195,8 +196,10 @@ func (g *Guard) decode(k *call, raw json.RawMessage) (json.RawMessage, error) {
 	for name, v := range args {
 		rest[name] = v
 	}
-	delete(rest, "account")
-	delete(rest, "idempotency_key")
+	if k.tool.own == nil { // the guard's own, and not one of deputy's tools'
+		delete(rest, "account")
+		delete(rest, "idempotency_key")
+	}
 	if delete(rest, "cursor"); k.page.Cursor != "" {
 		rest["cursor"] = mustMarshal(k.page.Cursor)
 	}

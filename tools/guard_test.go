@@ -676,3 +676,15 @@ func FuzzArguments(f *testing.F) {
 		}
 	})
 }
+
+// An account can be asked back by name, and the list tells the names.
+func TestAccountConnectTakesAnAccount(t *testing.T) {
+	w, anna := world(t, &notebook{})
+	if out, ok := w.Call(anna, "account_connect", `{"provider":"github","account":"work"}`).(tools.NeedsConnection); !ok || out.Account != "work" {
+		t.Errorf("%T %+v", out, out)
+	}
+	if out := w.Call(anna, "accounts_list", `{}`); !strings.Contains(string(out.Structured()), `"default":true`) {
+		t.Errorf("%s", out.Structured())
+	}
+	refused(t, w.Call(anna, "accounts_list", `{"account":"work"}`), "bad_input")
+}

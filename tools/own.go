@@ -30,6 +30,8 @@ func listAccounts(ctx context.Context, g *Guard, c authz.Caller, _ struct{}) (Ou
 	}
 	type account struct {
 		Account  string    `json:"account"`
+		Name     string    `json:"name,omitempty"`
+		Default  bool      `json:"default,omitempty"`
 		Provider string    `json:"provider"`
 		State    string    `json:"state"`
 		Scopes   []string  `json:"scopes"`
@@ -40,7 +42,7 @@ func listAccounts(ctx context.Context, g *Guard, c authz.Caller, _ struct{}) (Ou
 		Providers []string  `json:"providers"`
 	}{Accounts: []account{}, Providers: g.c.Vault.Providers()}
 	for _, a := range accounts {
-		out.Accounts = append(out.Accounts, account{a.ID, a.Provider, a.State, a.Scopes, a.Since.Truncate(time.Second)})
+		out.Accounts = append(out.Accounts, account{a.ID, a.Alias, a.Default, a.Provider, a.State, a.Scopes, a.Since.Truncate(time.Second)})
 	}
 	return g.say(out)
 }

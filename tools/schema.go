@@ -36,9 +36,19 @@ type input struct {
 	plain  map[string]bool // fields the audit log may show
 }
 
+// use is what a tool is for: reading and writing name an account, deputy's own
+// tools do not.
+type use int
+
+const (
+	owns use = iota
+	reads
+	writes
+)
+
 // inputOf derives the schema from the struct: required fields, descriptions
 // (jsonschema:"…"), bounds (min, max) and choices (enum), no extra properties.
-func inputOf[In any](write bool) input {
+func inputOf[In any](use use) input {
 	s, err := jsonschema.For[In](nil)
 	if err != nil {
 		panic(fmt.Sprintf("tools: %T: %v", *new(In), err))
@@ -48,18 +58,15 @@ func inputOf[In any](write bool) input {
 		s.Properties = map[string]*jsonschema.Schema{}
 	}
 	in.tags(reflect.TypeFor[In]())
-	s.Properties["account"] = &jsonschema.Schema{Type: "string", Description: accountDoc}
-	if write {
+	if use != owns {
+		s.Properties["account"] = &jsonschema.Schema{Type: "string", Description: accountDoc}
+	}
+	if use == writes {
 		s.Properties["idempotency_key"] = &jsonschema.Schema{Type: "string", Description: keyDoc}
 	}
 	s.PropertyOrder = nil
 	in.json = mustMarshal(s)
 	return in
-}
-
-func (in *input) dropAccount() {
-	delete(in.schema.Properties, "account")
-	in.json = mustMarshal(in.schema)
 }
 
 func (in *input) tags(t reflect.Type) {

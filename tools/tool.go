@@ -31,7 +31,7 @@ func (t Tool) Spec() Spec { return t.spec }
 
 // Read makes a tool that returns what it finds.
 func Read[In any, R Resource](s Spec, handle func(context.Context, *Account, In) (Found[R], error)) Tool {
-	t := Tool{spec: s, input: inputOf[In](false), output: schemaOfFound[R]()}
+	t := Tool{spec: s, input: inputOf[In](reads), output: schemaOfFound[R]()}
 	t.read = func(ctx context.Context, a *Account, raw json.RawMessage) (found, error) {
 		in, err := decodeInput[In](raw)
 		if err != nil {
@@ -46,7 +46,7 @@ func Read[In any, R Resource](s Spec, handle func(context.Context, *Account, In)
 // Write makes a tool that plans one provider request. It is sent by the guard
 // against a permit; decode then reads the provider's answer.
 func Write[In any, R Resource](s Spec, plan func(context.Context, *Account, In) (Plan[R], error), decode func(account string, answer []byte) (R, error)) Tool {
-	t := Tool{spec: s, input: inputOf[In](true), output: schemaOfDone[R]()}
+	t := Tool{spec: s, input: inputOf[In](writes), output: schemaOfDone[R]()}
 	t.write = func(ctx context.Context, a *Account, raw json.RawMessage) (planned, error) {
 		in, err := decodeInput[In](raw)
 		if err != nil {
@@ -62,8 +62,7 @@ func Write[In any, R Resource](s Spec, plan func(context.Context, *Account, In) 
 // own makes one of deputy's own tools: it speaks about accounts and approvals,
 // not about a provider's objects.
 func own[In any](s Spec, answer json.RawMessage, handle func(context.Context, *Guard, authz.Caller, In) (Outcome, error)) Tool {
-	t := Tool{spec: s, input: inputOf[In](false), output: answer}
-	t.input.dropAccount()
+	t := Tool{spec: s, input: inputOf[In](owns), output: answer}
 	t.own = func(ctx context.Context, g *Guard, c authz.Caller, raw json.RawMessage) (Outcome, error) {
 		in, err := decodeInput[In](raw)
 		if err != nil {

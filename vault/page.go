@@ -52,6 +52,13 @@ func (v *Vault) ConnectURL(c authz.Caller, w Wish) (string, error) {
 	return v.c.PublicURL + "/connect/" + url.PathEscape(w.Provider) + "?want=" + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
+// Connectable reports whether a provider can be connected at all: ErrUnconfigured
+// says that its client is missing, or that it needs none.
+func (v *Vault) Connectable(c authz.Caller, provider string) error {
+	_, err := v.ready(c, &Wish{Provider: provider})
+	return err
+}
+
 func (v *Vault) openTicket(text string) (t ticket, err error) {
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil {

@@ -83,7 +83,7 @@ func sayApproval(id string, err error) error {
 	case errors.Is(err, approvals.ErrStepUp):
 		return fmt.Errorf("%w: this one takes a fresh sign-in on the page: deputy approvals open %s", errRefused, id)
 	case errors.Is(err, approvals.ErrDecided):
-		return fmt.Errorf("%w: %s was already decided; nothing changed", errRefused, id)
+		return fmt.Errorf("%w: %s is closed: %v; nothing changed", errRefused, id, err)
 	}
 	return err
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"deputy/authz"
+	"deputy/internal/audit"
+	"deputy/internal/store"
 )
 
 func authzCommand(inv *invocation) error {
@@ -46,11 +50,8 @@ func authzCommand(inv *invocation) error {
 }
 
 func (inv *invocation) relate(verb string, t authz.Tuple) error {
-	switch verb {
-	case "write":
-		return inv.app.engine.Write(inv.ctx, []authz.Tuple{t}, nil)
-	case "delete":
-		return inv.app.engine.Write(inv.ctx, nil, []authz.Tuple{t})
+	if verb != "check" {
+		return inv.changeRule(verb, t)
 	}
 	yes, err := inv.app.engine.Check(inv.ctx, t, nil)
 	if err != nil {
@@ -60,5 +61,33 @@ func (inv *invocation) relate(verb string, t authz.Tuple) error {
 		return inv.printJSON(map[string]any{"tuple": t, "allowed": yes})
 	}
 	fmt.Fprintln(inv.out, map[bool]string{true: "yes", false: "no"}[yes])
+	return nil
+}
+
+// changeRule writes or deletes one relationship, with its line in the log. The
+// line comes first: a rule without one is worse than a line without a rule.
+func (inv *invocation) changeRule(verb string, t authz.Tuple) error {
+	if t.Object.Type() == "tool" && verb == "write" && !inv.app.guard.Catalog().Has(strings.TrimPrefix(string(t.Object), "tool:")) {
+		return usage("there is no tool %q: deputy tools lists them", strings.TrimPrefix(string(t.Object), "tool:"))
+	}
+	me, err := inv.me()
+	if err != nil {
+		return err
+	}
+	log := func(outcome string) error {
+		return inv.app.store.Update(func(tx store.Tx) error {
+			return inv.app.audit.Append(tx, audit.Line{Event: "rule", User: me.User(), Agent: me.Agent(), Outcome: outcome})
+		})
+	}
+	if err := log(verb + " " + t.String()); err != nil {
+		return err
+	}
+	writes, deletes := []authz.Tuple{t}, []authz.Tuple(nil)
+	if verb == "delete" {
+		writes, deletes = deletes, writes
+	}
+	if err := inv.app.engine.Write(inv.ctx, writes, deletes); err != nil {
+		return errors.Join(err, log("not done: "+verb+" "+t.String()))
+	}
 	return nil
 }

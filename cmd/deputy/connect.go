@@ -73,9 +73,15 @@ func (inv *invocation) connectByCode(me authz.Caller, wish vault.Wish) error {
 	return inv.sayConnected(done.Account)
 }
 
+// linkLife is how long a sign-in link works, with time to consent.
+const linkLife = 15 * time.Minute
+
 // connectInBrowser prints a link that signs the browser in and leads to the
 // provider, opens it, and waits for the account to appear.
 func (inv *invocation) connectInBrowser(me authz.Caller, wish vault.Wish) error {
+	if err := inv.app.vault.Connectable(me, wish.Provider); err != nil {
+		return connectError(inv, wish, err)
+	}
 	want, err := inv.app.vault.ConnectURL(me, wish)
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func (inv *invocation) connectInBrowser(me authz.Caller, wish vault.Wish) error 
 	}
 	fmt.Fprintf(inv.err, "Open this link (it works once, for ten minutes):\n%s\n", link)
 	openBrowser(link)
-	for range time.Tick(300 * time.Millisecond) {
+	for until := time.Now().Add(linkLife); time.Now().Before(until); time.Sleep(300 * time.Millisecond) {
 		now, _ := inv.app.vault.Accounts(inv.ctx, me)
 		for _, a := range now {
 			old := slices.IndexFunc(before, func(b vault.Account) bool { return b.ID == a.ID })
@@ -109,7 +115,10 @@ func (inv *invocation) connectInBrowser(me authz.Caller, wish vault.Wish) error 
 			break
 		}
 	}
-	return errors.New("stopped before the account was connected")
+	if inv.ctx.Err() != nil {
+		return errors.New("stopped before the account was connected")
+	}
+	return fmt.Errorf("%w: nobody connected the account before the link ran out: run it again for a new one", errRefused)
 }
 
 func (inv *invocation) sayConnected(a vault.Account) error {
@@ -129,6 +138,8 @@ func connectError(inv *invocation, w vault.Wish, err error) error {
 		return fmt.Errorf("%w: consent was refused, or the code ran out", errRefused)
 	case errors.Is(err, vault.ErrOtherAccount):
 		return fmt.Errorf("another account than %s was signed in to: nothing was changed: connect it under a name of its own", w.Account)
+	case errors.Is(err, vault.ErrFrozen):
+		return fmt.Errorf("%w: it is frozen: deputy freeze lists what is", errRefused)
 	case errors.Is(err, vault.ErrUnconfigured):
 		return fmt.Errorf("%s has no client: set client_id under providers.%s in the configuration", inv.app.vault.Title(w.Provider), w.Provider)
 	}

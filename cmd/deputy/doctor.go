@@ -69,6 +69,8 @@ func doctor(inv *invocation) error {
 		set := c.Providers[p.Name]
 		_, err := set.ClientSecret.Read()
 		switch {
+		case set.ClientID == "" && len(c.Providers) > 0:
+			fmt.Fprintf(inv.out, "      %s is not configured\n", p.Title)
 		case set.ClientID == "":
 			say(false, p.Title+": no OAuth client", fmt.Sprintf("make one at the provider with the redirect URI %s/connect/%s/callback, then set providers.%s", c.PublicURL, p.Name, p.Name))
 		case err != nil:

@@ -34,6 +34,10 @@ func serve(inv *invocation) error {
 	}
 	if inv.demoFlags.listen != "" {
 		c.Listen = inv.demoFlags.listen
+		// Links follow the port, unless somebody has said where they lead.
+		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port != "0" && c.PublicURL == config.Default().PublicURL {
+			c.PublicURL = "http://localhost:" + port
+		}
 	}
 	a, err := openHome(c, inv)
 	if err != nil {
@@ -110,16 +114,16 @@ type listener struct {
 func (a *app) listen() (*listener, error) {
 	ln, err := net.Listen("tcp", a.config.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w: choose another address with --listen or \"listen\"", err)
-	}
-	if a.public.Scheme == "http" && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		ln.Close()
-		return nil, fmt.Errorf("listen: %s is open to other machines and public_url is plain http: listen on 127.0.0.1, or set an https public_url and put TLS in front", a.config.Listen)
+		return nil, fmt.Errorf("listen: %w: set \"listen\" and \"public_url\" to another port in the configuration (serve and demo take --listen)", err)
 	}
 	return a.serveOn(ln)
 }
 
 func (a *app) serveOn(ln net.Listener) (*listener, error) {
+	if a.public.Scheme == "http" && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		ln.Close()
+		return nil, fmt.Errorf("listen: %s is open to other machines and public_url is plain http: listen on 127.0.0.1, or set an https public_url and put TLS in front", ln.Addr())
+	}
 	socket, err := listenSocket(a.socketPath())
 	if err != nil {
 		ln.Close()

@@ -179,6 +179,9 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 	for dec := json.NewDecoder(resp.Body); ; {
 		var f frame
 		if err := dec.Decode(&f); err != nil {
+			if inv.ctx.Err() != nil {
+				return true, errors.New("stopped")
+			}
 			return true, errors.New("the running deputy broke off: see its log")
 		}
 		_, err := inv.out.Write(append(f.Data, f.Out...))

@@ -102,7 +102,6 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	if err != nil {
 		return nil, err
 	}
-	log = a.log
 	auditLog := &audit.Log{Key: box.Key("audit")}
 	a.box, a.audit = box, auditLog
 	a.door = authz.NewDoor(a.mayEnter)
@@ -152,12 +151,15 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 		forms = forms || ch == "client"
 	}
 	a.server = server.New(server.Config{Guard: a.guard, Sealer: box, Version: version, Forms: forms, Log: log})
+	// What people had approved when the last process ended is sent now, or has
+	// expired.
+	if err := a.ledger.Resume(); err != nil {
+		return nil, err
+	}
 	a.stopped = make(chan struct{})
 	go a.sweep()
 	go a.finishRotation()
-	// What people had approved when the last process ended is sent now, or has
-	// expired.
-	return a, a.ledger.Resume()
+	return a, nil
 }
 
 // openStore opens the store for this process alone: relationships, for one, are

@@ -99,7 +99,7 @@ func ParseKEK(text string) (KEK, error) {
 	}
 	key, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return KEK{}, errors.New("the sealing key is neither base64 nor hex")
+		return KEK{}, errors.New("the sealing key is neither base64 nor hex: " + howTo)
 	}
 	return NewKEK(key)
 }
@@ -124,8 +124,11 @@ func keyringKEK(name string, fresh bool) (KEK, error) {
 	}()
 	select {
 	case f := <-answer:
+		if errors.Is(f.err, keyring.ErrNotFound) {
+			return KEK{}, fmt.Errorf("no sealing key: the keyring has none under %q: %s", name, howTo)
+		}
 		if f.err != nil {
-			return KEK{}, fmt.Errorf("no sealing key: the keyring has none under %q (%v): %s", name, f.err, howTo)
+			return KEK{}, fmt.Errorf("no sealing key: the keyring cannot be asked (%v): %s", f.err, howTo)
 		}
 		return ParseKEK(f.text)
 	case <-time.After(keyringWait):

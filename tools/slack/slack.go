@@ -57,6 +57,7 @@ func Provider() tools.Provider {
 			RevokeNote: "Slack ended this connection's tokens. The app itself stays installed in the workspace until it is removed there.",
 			Notes: []string{
 				"Make the app an internal one of your workspace: Slack lets other apps outside its marketplace read one page of 15 messages a minute.",
+				"Slack sends people back to https addresses alone: set an https public_url, or use an app with PKCE, which may use http://localhost: then leave client_secret out.",
 				"Switch token rotation on: without it a token never ends. It cannot be switched off again.",
 			},
 			Identity: vault.Identity{
