@@ -166,7 +166,12 @@ func (e *evaluation) group(qs []Query, which []int, out []Answer) {
 		return
 	}
 	first := &qs[which[0]]
-	if err := e.begin(first.User, first.Contextual, first.Context); err != nil {
+	err := e.begin(first.User, first.Context)
+	if err == nil {
+		err = fail(InvalidTuple, e.lay(first.Contextual))
+		e.ask(first.User)
+	}
+	if err != nil {
 		for _, i := range which {
 			out[i].Err = err
 		}
@@ -174,38 +179,31 @@ func (e *evaluation) group(qs []Query, which []int, out []Answer) {
 	}
 	for _, i := range which {
 		q := &qs[i]
-		t, r, err := e.x.m.target(q.Object, q.Relation)
+		r, err := e.x.m.target(q.Object, q.Relation)
 		if err != nil {
 			out[i].Err = err
 			continue
 		}
-		_ = t
 		out[i].Allowed, out[i].Err = e.check(e.node(q.Object), r)
 	}
 }
 
-// begin sets up what all questions of a group share.
-func (e *evaluation) begin(user string, contextual []Tuple, context map[string]any) (err error) {
+// begin sets up what all questions of a group share, but for the contextual
+// tuples: lay comes next, and then ask.
+func (e *evaluation) begin(user string, context map[string]any) (err error) {
 	if err := e.x.m.checkUser(user); err != nil {
 		return fail(Validation, fmt.Errorf("invalid user: %w", err))
 	}
-	if e.request, err = plain(context); err != nil {
-		return fail(Validation, fmt.Errorf("invalid context: %w", err))
-	}
 	e.over.clear()
-	if err := e.lay(contextual); err != nil {
-		return err
-	}
-	e.ask(user)
-	return nil
+	e.request, err = plain(context)
+	return fail(Validation, err)
 }
 
-// target finds what is asked about.
-func (m *Model) target(object, relation string) (t, r uint16, err error) {
+// target finds the relation that is asked about.
+func (m *Model) target(object, relation string) (uint16, error) {
 	if err := m.checkTarget(object, relation); err != nil {
-		return 0, 0, fail(Validation, err)
+		return 0, fail(Validation, err)
 	}
-	t = m.types[typeOf(object)]
-	r, _ = m.relation(t, relation)
-	return t, r, nil
+	r, _ := m.relation(m.types[typeOf(object)], relation)
+	return r, nil
 }

@@ -26,7 +26,7 @@ func (e *Engine) Expand(ctx context.Context, q Query) (*Tree, error) {
 	ev := e.evaluation(ctx)
 	defer ev.release()
 	ev.over.clear()
-	_, r, err := e.index.m.target(q.Object, q.Relation)
+	r, err := e.index.m.target(q.Object, q.Relation)
 	if err != nil {
 		return nil, err
 	}

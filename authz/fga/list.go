@@ -21,9 +21,13 @@ func (e *Engine) ListObjects(ctx context.Context, q Query, limit int) ([]string,
 	if err != nil {
 		return nil, err
 	}
-	if err := ev.begin(q.User, q.Contextual, q.Context); err != nil {
+	if err := ev.begin(q.User, q.Context); err != nil {
 		return nil, err
 	}
+	if err := ev.lay(q.Contextual); err != nil {
+		return nil, err
+	}
+	ev.ask(q.User)
 	ev.lazy = true
 	var out []string
 	var failure error
@@ -80,10 +84,10 @@ func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]s
 	ev := e.evaluation(ctx)
 	defer ev.release()
 	m := e.index.m
-	if err := m.checkTarget(q.Object, q.Relation); err != nil {
-		return nil, fail(Validation, err)
-	}
 	_, r, err := m.lookup(typeOf(q.Object), q.Relation)
+	if err == nil {
+		err = fail(Validation, m.checkTarget(q.Object, q.Relation))
+	}
 	if err != nil {
 		return nil, err
 	}
