@@ -63,10 +63,10 @@ func (e *Engine) ListObjects(ctx context.Context, q Query, limit int) ([]string,
 func (m *Model) lookup(typ, relation string) (t, r uint16, err error) {
 	t, ok := m.types[typ]
 	if !ok {
-		return 0, 0, fail(TypeNotFound, fmt.Errorf("type '%s' not found", typ))
+		return 0, 0, fail(TypeNotFound, fmt.Errorf("the model has no type %q", typ))
 	}
 	if r, ok = m.relation(t, relation); !ok {
-		return 0, 0, fail(RelationNotFound, fmt.Errorf("relation '%s#%s' not found", typ, relation))
+		return 0, 0, fail(RelationNotFound, fmt.Errorf("type %s has no relation %q", typ, relation))
 	}
 	return t, r, nil
 }
@@ -93,7 +93,7 @@ func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]s
 	}
 	t, ok := m.types[filter.Type]
 	if !ok {
-		return nil, fail(TypeNotFound, fmt.Errorf("type '%s' not found", filter.Type))
+		return nil, fail(TypeNotFound, fmt.Errorf("the model has no type %q", filter.Type))
 	}
 	c := &collector{evaluation: ev, seen: map[uint64]bool{}, found: map[ref]bool{}, shapes: []uint32{objectShape(t), wildcardShape(t)}}
 	if filter.Relation != "" {

@@ -105,11 +105,11 @@ func (m *Model) checkUser(s string) error {
 	object, relation := splitUser(s)
 	t, ok := m.types[typeOf(object)]
 	if !ok {
-		return &Error{Kind: TypeNotFound, Cause: fmt.Errorf("type '%s' not found", typeOf(object))}
+		return &Error{Kind: TypeNotFound, Cause: fmt.Errorf("the model has no type %q", typeOf(object))}
 	}
 	if userset {
 		if _, ok := m.relation(t, relation); !ok {
-			return &Error{Kind: RelationNotFound, Cause: fmt.Errorf("relation '%s#%s' not found", typeOf(object), relation)}
+			return &Error{Kind: RelationNotFound, Cause: fmt.Errorf("type %s has no relation %q", typeOf(object), relation)}
 		}
 	}
 	return nil
@@ -126,13 +126,13 @@ func (m *Model) checkTarget(object, relation string) error {
 	}
 	t, ok := m.types[typ]
 	if !ok {
-		return &Error{Kind: TypeNotFound, Cause: fmt.Errorf("type '%s' not found", typ)}
+		return &Error{Kind: TypeNotFound, Cause: fmt.Errorf("the model has no type %q", typ)}
 	}
 	if !validRelation(relation) {
 		return fmt.Errorf("the 'relation' field is malformed: %q", relation)
 	}
 	if _, ok := m.relation(t, relation); !ok {
-		return &Error{Kind: RelationNotFound, Cause: fmt.Errorf("relation '%s#%s' not found", typ, relation)}
+		return &Error{Kind: RelationNotFound, Cause: fmt.Errorf("type %s has no relation %q", typ, relation)}
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (m *Model) CheckTuple(t Tuple) error {
 	b, err := m.admit(t)
 	if err == nil && b != nil && b.condition == nil {
 		if _, err = compileInline(b.fixed); err != nil {
-			err = fail(Validation, fmt.Errorf("Invalid tuple '%s'. Reason: %w", t, err))
+			err = fail(Validation, fmt.Errorf("%s: %w", t, err))
 		}
 	}
 	return err
@@ -152,7 +152,7 @@ func (m *Model) CheckTuple(t Tuple) error {
 // keeps of its condition.
 func (m *Model) admit(t Tuple) (*bound, error) {
 	invalid := func(kind Kind, format string, args ...any) error {
-		return &Error{Kind: kind, Cause: fmt.Errorf("Invalid tuple '%s'. Reason: %w", t, fmt.Errorf(format, args...))}
+		return &Error{Kind: kind, Cause: fmt.Errorf("%s: %w", t, fmt.Errorf(format, args...))}
 	}
 	if err := m.checkUser(t.User); err != nil {
 		return nil, invalid(InvalidTuple, "%w", err)
@@ -176,7 +176,7 @@ func (m *Model) admit(t Tuple) (*bound, error) {
 	}
 	switch {
 	case !fits:
-		return nil, invalid(InvalidTuple, "'%s' is not an allowed type restriction for '%s#%s'", m.shapeName(s), typeOf(t.Object), t.Relation)
+		return nil, invalid(InvalidTuple, "%s#%s does not take [%s]", typeOf(t.Object), t.Relation, m.shapeName(s))
 	case t.Condition == nil && !conditioned:
 		return nil, invalid(Validation, "condition is missing")
 	case t.Condition == nil:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+	"unicode/utf8"
 
 	"deputy/internal/store"
 )
@@ -72,10 +73,10 @@ func (e *Engine) validate(w Write) (map[key]*bound, error) {
 	m, seen, conditions := e.index.m, map[key]bool{}, map[key]*bound{}
 	for _, t := range w.Deletes {
 		if !validUserset(t.User) && !validObject(t.User) || t.Object == "" || t.Relation == "" || control(t.Object) || control(t.Relation) {
-			return nil, fail(Validation, fmt.Errorf("Invalid tuple '%s'. Reason: it is malformed", t))
+			return nil, fail(Validation, fmt.Errorf("%s: it is malformed", t))
 		}
 		if seen[t.key()] {
-			return nil, fail(DuplicateTuple, fmt.Errorf("duplicate tuple in write: %s", t))
+			return nil, fail(DuplicateTuple, fmt.Errorf("%s: it is in the request twice", t))
 		}
 		seen[t.key()] = true
 	}
@@ -83,11 +84,14 @@ func (e *Engine) validate(w Write) (map[key]*bound, error) {
 		if err := m.CheckTuple(t); err != nil {
 			return nil, fail(Validation, err)
 		}
+		if !utf8.ValidString(t.User) || !utf8.ValidString(t.Object) {
+			return nil, fail(Validation, fmt.Errorf("%s: it is not UTF-8", t))
+		}
 		if t.User == t.Object+"#"+t.Relation {
-			return nil, fail(Validation, fmt.Errorf("Invalid tuple '%s'. Reason: cannot write a tuple that is implicit", t))
+			return nil, fail(Validation, fmt.Errorf("%s: a userset is in itself: it needs no tuple", t))
 		}
 		if seen[t.key()] {
-			return nil, fail(DuplicateTuple, fmt.Errorf("duplicate tuple in write: %s", t))
+			return nil, fail(DuplicateTuple, fmt.Errorf("%s: it is in the request twice", t))
 		}
 		seen[t.key()] = true
 		b, err := m.admit(t)
@@ -96,7 +100,7 @@ func (e *Engine) validate(w Write) (map[key]*bound, error) {
 		}
 		if b != nil {
 			if n := sizeOf(t.Condition); n > maxContext {
-				return nil, fail(Validation, fmt.Errorf("Invalid tuple '%s'. Reason: condition context size limit exceeded: %d bytes exceeds %d bytes", t, n, maxContext))
+				return nil, fail(Validation, fmt.Errorf("%s: the context of its condition has %d bytes, more than %d", t, n, maxContext))
 			}
 			conditions[t.key()] = b
 		}
@@ -114,7 +118,7 @@ func (e *Engine) apply(tx store.Tx, w Write, now time.Time) (done []Change, err 
 		case !there && w.IgnoreMissing:
 			continue
 		case !there:
-			return nil, fail(WriteRefused, fmt.Errorf("cannot delete a tuple which does not exist: %s", t))
+			return nil, fail(WriteRefused, fmt.Errorf("%s: there is no such tuple to delete", t))
 		}
 		if err := tx.Delete(e.rows.key(t.key())); err != nil {
 			return nil, err
@@ -129,9 +133,9 @@ func (e *Engine) apply(tx store.Tx, w Write, now time.Time) (done []Change, err 
 		case there && w.IgnoreDuplicates && sameCondition(old.Condition, t.Condition):
 			continue
 		case there && w.IgnoreDuplicates:
-			return nil, fail(WriteConflict, fmt.Errorf("cannot write a tuple which already exists with another condition: %s", t))
+			return nil, fail(WriteConflict, fmt.Errorf("%s: it is already there, with another condition", t))
 		case there:
-			return nil, fail(WriteRefused, fmt.Errorf("cannot write a tuple which already exists: %s", t))
+			return nil, fail(WriteRefused, fmt.Errorf("%s: it is already there", t))
 		}
 		if err := e.rows.put(tx, t); err != nil {
 			return nil, err
