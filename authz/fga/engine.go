@@ -3,6 +3,7 @@ package fga
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"strings"
@@ -54,9 +55,9 @@ func (e *Engine) Size() int {
 }
 
 func (e *Engine) load(m *Model) error {
-	x, stray := newIndex(m, 0), []Tuple(nil)
+	x, stray := newIndex(m), []Tuple(nil)
 	err := e.store.View(func(tx store.Tx) error {
-		x, stray = newIndex(m, 0), nil
+		x, stray = newIndex(m), nil
 		return e.rows.all(tx, "", func(t Tuple) error {
 			b, err := m.admit(t)
 			if err != nil {
@@ -177,15 +178,49 @@ func (e *evaluation) group(qs []Query, which []int, out []Answer) {
 		}
 		return
 	}
+	e.todo = e.todo[:0]
+	var last asked // mostly all ask for the same relation of the same type
+	typ, relation := "", ""
 	for _, i := range which {
 		q := &qs[i]
-		r, err := e.x.m.target(q.Object, q.Relation)
-		if err != nil {
-			out[i].Err = err
-			continue
+		t, id := splitObject(q.Object)
+		if t != typ || q.Relation != relation || id == "*" || !validObject(q.Object) {
+			r, err := e.x.m.target(q.Object, q.Relation)
+			if err != nil {
+				out[i].Err = err
+				typ = ""
+				continue
+			}
+			typ, relation, last = t, q.Relation, asked{t: e.x.m.relations[r].typ, r: r}
 		}
-		out[i].Allowed, out[i].Err = e.check(e.node(q.Object), r)
+		last.i, last.id, last.hash = i, id, maphash.String(e.x.seed, id)
+		e.todo = append(e.todo, last)
 	}
+	for i := range e.todo {
+		a := &e.todo[i]
+		a.entry = e.x.types[a.t].peek(a.hash)
+	}
+	for i := range e.todo {
+		a := &e.todo[i]
+		e.warm += e.x.types[a.t].touch(a.entry)
+	}
+	for i := range e.todo {
+		a := &e.todo[i]
+		node, ok := e.x.types[a.t].find(a.id, a.hash)
+		if !ok {
+			node = e.node(a.t, a.id)
+		}
+		out[a.i].Allowed, out[a.i].Err = e.check(node, a.r)
+	}
+	clear(e.todo)
+}
+
+// asked is one question of a group, on its way.
+type asked struct {
+	i           int
+	t, r        uint16
+	id          string
+	hash, entry uint64
 }
 
 // begin sets up what all questions of a group share, but for the contextual

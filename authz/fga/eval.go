@@ -31,13 +31,16 @@ type evaluation struct {
 	errs  []error
 	steps int
 	one   [maxDepth + 2][1]ref
+
+	todo []asked
+	warm byte // what touch has read, so that it is read
 }
 
 // ask sets the user. What is remembered of another is forgotten.
 func (e *evaluation) ask(user string) {
 	e.user, e.star, e.shape = e.x.m.refOf(user, e.node), 0, e.x.m.shape(user)
 	if e.user < everyone {
-		e.star = everyone | ref(e.typeOf(e.user.node()))
+		e.star = everyoneRef(e.user.typ())
 	}
 	e.forget()
 }
@@ -76,7 +79,7 @@ func (e *evaluation) check(node uint32, r uint16) (bool, error) {
 
 func (e *evaluation) eval(node uint32, r uint16, depth int) result {
 	rel := &e.x.m.relations[r]
-	if e.user&userset != 0 && e.user == usersetRef(node, r) {
+	if e.user >= userset && e.user == usersetRef(node, r) {
 		return resultYes // a userset is in itself
 	}
 	if !e.x.m.reaches(r, e.shape) {
@@ -230,55 +233,86 @@ func (e *evaluation) rewrite(rw *rewrite, node uint32, depth int) result {
 	return out
 }
 
-// both calls fn for the users in the index and for those laid over it.
-func (e *evaluation) both(node uint32, r uint16, depth int, fn func(refs []ref, conds []onlyIf) result) result {
-	out := resultNo
+func (e *evaluation) direct(r uint16, node uint32, depth int) result {
+	var refs, laidRefs []ref
+	var conds, laidConds []onlyIf
 	if node < temporary {
-		if refs, conds := e.x.users(node, r, &e.one[depth]); len(refs)+len(conds) > 0 {
-			out = fn(refs, conds)
+		refs, conds = e.x.users(node, r, &e.one[depth])
+	}
+	found := false
+	out := resultNo
+	if len(e.over.lists) > 0 {
+		if l := e.over.lists[place(node, r)]; l != nil {
+			laidRefs, laidConds = l.refs, l.conds
+			out, found = e.exact(laidRefs, laidConds) // it stands in place of a stored one
 		}
 	}
-	if len(e.over.lists) > 0 && out.verdict != yes {
-		if l := e.over.lists[place(node, r)]; l != nil {
-			out = or(out, fn(l.refs, l.conds))
-		}
+	if !found {
+		out, _ = e.exact(refs, conds)
+	}
+	if len(refs)+len(conds) > 0 && out.verdict != yes {
+		out = or(out, e.others(refs, conds, depth))
+	}
+	if len(laidRefs)+len(laidConds) > 0 && out.verdict != yes {
+		out = or(out, e.others(laidRefs, laidConds, depth))
 	}
 	return out
 }
 
-func (e *evaluation) direct(r uint16, node uint32, depth int) result {
-	found := e.exact(r, node, depth)
-	if found.verdict == yes {
-		return found
+// exact looks for a tuple of the very user.
+func (e *evaluation) exact(refs []ref, conds []onlyIf) (result, bool) {
+	if has(refs, e.user) {
+		return resultYes, true
 	}
-	return or(found, e.both(node, r, depth, func(refs []ref, conds []onlyIf) result {
-		out := resultNo
-		if e.star != 0 {
-			if _, ok := slices.BinarySearch(refs, e.star); ok {
-				return resultYes
-			}
-			if i, ok := slices.BinarySearchFunc(conds, e.star, byRef); ok {
-				out = e.met(conds[i])
-			}
+	if len(conds) > 0 {
+		if i, ok := slices.BinarySearchFunc(conds, e.user, byRef); ok {
+			return e.met(conds[i]), true
 		}
-		for _, set := range refs[from(refs, userset):] {
-			if out.verdict == yes {
-				return out
-			}
-			out = or(out, e.eval(set.node(), set.relation(), depth+1))
+	}
+	return resultNo, false
+}
+
+// others looks for everyone of the user's type, then asks the usersets.
+func (e *evaluation) others(refs []ref, conds []onlyIf, depth int) result {
+	out := resultNo
+	if e.star != 0 {
+		if has(refs, e.star) {
+			return resultYes
 		}
-		if len(conds) == 0 {
+		if i, ok := slices.BinarySearchFunc(conds, e.star, byRef); ok {
+			out = e.met(conds[i])
+		}
+	}
+	for _, set := range refs[from(refs, userset):] {
+		if out.verdict == yes {
 			return out
 		}
-		first, _ := slices.BinarySearchFunc(conds, userset, byRef)
-		for _, c := range conds[first:] {
-			if out.verdict == yes {
-				return out
-			}
-			out = or(out, e.onlyIf(c, c.node(), c.relation(), depth))
-		}
+		out = or(out, e.eval(set.node(), set.relation(), depth+1))
+	}
+	if len(conds) == 0 {
 		return out
-	}))
+	}
+	first, _ := slices.BinarySearchFunc(conds, userset, byRef)
+	for _, c := range conds[first:] {
+		if out.verdict == yes {
+			return out
+		}
+		out = or(out, e.onlyIf(c, c.node(), c.relation(), depth))
+	}
+	return out
+}
+
+func has(refs []ref, r ref) bool {
+	if len(refs) > 8 {
+		_, ok := slices.BinarySearch(refs, r)
+		return ok
+	}
+	for _, x := range refs {
+		if x == r {
+			return true
+		}
+	}
+	return false
 }
 
 // from is where the refs begin that are not less than r.
@@ -288,36 +322,6 @@ func from(refs []ref, r ref) int {
 	}
 	i, _ := slices.BinarySearch(refs, r)
 	return i
-}
-
-// exact looks for a tuple of the very user. One laid over the index stands
-// in place of the stored one.
-func (e *evaluation) exact(r uint16, node uint32, depth int) result {
-	if len(e.over.lists) > 0 {
-		if l := e.over.lists[place(node, r)]; l != nil {
-			if out, found := e.find(l.refs, l.conds); found {
-				return out
-			}
-		}
-	}
-	if node < temporary {
-		refs, conds := e.x.users(node, r, &e.one[depth])
-		out, _ := e.find(refs, conds)
-		return out
-	}
-	return resultNo
-}
-
-func (e *evaluation) find(refs []ref, conds []onlyIf) (result, bool) {
-	if _, ok := slices.BinarySearch(refs, e.user); ok {
-		return resultYes, true
-	}
-	if len(conds) > 0 {
-		if i, ok := slices.BinarySearchFunc(conds, e.user, byRef); ok {
-			return e.met(conds[i]), true
-		}
-	}
-	return resultNo, false
 }
 
 // onlyIf evaluates what a conditional tuple leads to.
@@ -347,22 +351,34 @@ func (e *evaluation) met(c onlyIf) result {
 
 // parents evaluates "relation from tupleset".
 func (e *evaluation) parents(rw *rewrite, node uint32, depth int) result {
-	return e.both(node, rw.relation, depth, func(refs []ref, conds []onlyIf) result {
-		out := resultNo
-		for _, parent := range refs {
-			if target := rw.targets[e.typeOf(parent.node())]; target != none {
-				if out = or(out, e.eval(parent.node(), target, depth+1)); out.verdict == yes {
-					return out
-				}
+	out := resultNo
+	if node < temporary {
+		refs, conds := e.x.users(node, rw.relation, &e.one[depth])
+		out = e.through(rw, refs, conds, depth)
+	}
+	if len(e.over.lists) > 0 && out.verdict != yes {
+		if l := e.over.lists[place(node, rw.relation)]; l != nil {
+			out = or(out, e.through(rw, l.refs, l.conds, depth))
+		}
+	}
+	return out
+}
+
+func (e *evaluation) through(rw *rewrite, refs []ref, conds []onlyIf, depth int) result {
+	out := resultNo
+	for _, parent := range refs {
+		if target := rw.targets[parent.typ()]; target != none {
+			if out = or(out, e.eval(parent.node(), target, depth+1)); out.verdict == yes {
+				return out
 			}
 		}
-		for _, c := range conds {
-			if target := rw.targets[e.typeOf(c.node())]; target != none {
-				if out = or(out, e.onlyIf(c, c.node(), target, depth)); out.verdict == yes {
-					return out
-				}
+	}
+	for _, c := range conds {
+		if target := rw.targets[c.typ()]; target != none {
+			if out = or(out, e.onlyIf(c, c.node(), target, depth)); out.verdict == yes {
+				return out
 			}
 		}
-		return out
-	})
+	}
+	return out
 }

@@ -73,7 +73,8 @@ func (x *expander) trees(rws []*rewrite) (out []*Tree) {
 
 // users are written out, sorted, whatever their conditions.
 func (x *expander) users(r uint16) []string {
-	node := x.node(x.object)
+	typ, id := splitObject(x.object)
+	node := x.node(x.x.m.types[typ], id)
 	out := []string{}
 	add := func(refs []ref, conds []onlyIf) {
 		for _, u := range refs {

@@ -1,46 +1,46 @@
 package fga
 
 import (
+	"hash/maphash"
 	"slices"
-	"strings"
 )
 
-// index is the stored tuples under one model, in memory. Objects are numbered
-// nodes. A node has a slot for each relation of its type that takes tuples;
-// most slots hold one user, which is kept in place, others point to a list.
+// index is the stored tuples under one model, in memory: a node for each
+// object, which has a slot for each relation that takes tuples. Most slots hold
+// one user, which is kept in place, others point to a list.
 type index struct {
-	m *Model
-	names
-	types []uint16 // of each node
-	first []uint32 // the first slot of each node
-	slots []slot
+	m     *Model
+	seed  maphash.Seed
+	types []nodes
 	lists []list
 	free  []uint32 // lists that are empty
 	size  int      // tuples
 	gone  int      // tuples removed since the index was built
 }
 
-// ref is a user: an object's node, everyone of a type, or a userset. Refs sort
-// by these three, so that a list has its objects first.
+// ref is a user: an object (type << 32 | node), everyone of a type, or a
+// userset. Refs sort by these three, so that a list has its objects first.
 type ref uint64
 
 const (
-	everyone ref = 1 << 48 // | the type's number
+	everyone ref = 1 << 48 // | type << 32
 	userset  ref = 2 << 48 // | relation << 32 | node
 )
 
+func objectRef(t uint16, node uint32) ref { return ref(t)<<32 | ref(node) }
+func everyoneRef(t uint16) ref            { return everyone | ref(t)<<32 }
+
 func usersetRef(node uint32, relation uint16) ref { return userset | ref(relation)<<32 | ref(node) }
 
+func (r ref) typ() uint16      { return uint16(r >> 32) } // of an object, or everyone
 func (r ref) node() uint32     { return uint32(r) }
 func (r ref) relation() uint16 { return uint16(r >> 32) }
 
-// slot is empty (0), one unconditional user (single | ref), or the number of
+// A slot is empty (0), one unconditional user (single | ref), or the number of
 // a list (many | number).
-type slot uint64
-
 const (
-	single slot = 1 << 62
-	many   slot = 1 << 63
+	single = 1 << 62
+	many   = 1 << 63
 )
 
 // list is all users of one relation of one object.
@@ -64,68 +64,77 @@ func byRef(c onlyIf, r ref) int {
 	return 0
 }
 
-func newIndex(m *Model, room int) *index { return &index{m: m, names: newNames(room)} }
+func newIndex(m *Model) *index {
+	x := &index{m: m, seed: maphash.MakeSeed()}
+	for _, slots := range m.slots {
+		x.types = append(x.types, nodes{slots: slots})
+	}
+	return x
+}
 
-// node numbers an object of a type that the model has.
-func (x *index) node(object string) uint32 {
-	id, place, ok := x.find(object)
-	if ok {
-		return id
+func (x *index) find(t uint16, id string) (uint32, bool) {
+	return x.types[t].find(id, maphash.String(x.seed, id))
+}
+
+// node is the node of an object; it is made if there is none.
+func (x *index) node(t uint16, id string) uint32 {
+	hash := maphash.String(x.seed, id)
+	node, ok := x.types[t].find(id, hash)
+	if !ok {
+		node = x.types[t].add(x.seed, id, hash)
 	}
-	t := x.m.types[typeOf(object)]
-	x.types = append(x.types, t)
-	x.first = append(x.first, uint32(len(x.slots)))
-	for range x.m.slots[t] {
-		x.slots = append(x.slots, 0)
-	}
-	return x.add(object, place)
+	return node
+}
+
+func (x *index) object(t uint16, node uint32) string {
+	return x.m.typeNames[t] + ":" + string(x.types[t].id(node))
 }
 
 // refOf makes a ref of a user that the model has a shape for.
-func (m *Model) refOf(user string, node func(string) uint32) ref {
+func (m *Model) refOf(user string, node func(t uint16, id string) uint32) ref {
 	object, rel := splitUser(user)
-	t := m.types[typeOf(object)]
+	typ, id := splitObject(object)
+	t := m.types[typ]
 	switch {
 	case rel != "":
 		r, _ := m.relation(t, rel)
-		return usersetRef(node(object), r)
-	case isWildcard(user):
-		return everyone | ref(t)
+		return usersetRef(node(t, id), r)
+	case id == "*":
+		return everyoneRef(t)
 	}
-	return ref(node(object))
-}
-
-func (x *index) slot(node uint32, r uint16) *slot {
-	return &x.slots[x.first[node]+uint32(x.m.relations[r].slot)]
+	return objectRef(t, node(t, id))
 }
 
 // insert adds a tuple that the model admits and that is not there. While an
 // index is loaded, lists are left unsorted until settle.
 func (x *index) insert(t Tuple, b *bound, loading bool) {
-	node := x.node(t.Object)
-	r, _ := x.m.relation(x.types[node], t.Relation)
+	typ, id := splitObject(t.Object)
+	r, _ := x.m.relation(x.m.types[typ], t.Relation)
+	rel := &x.m.relations[r]
+	node := x.node(rel.typ, id)
 	user := x.m.refOf(t.User, x.node)
-	s := x.slot(node, r)
+	n := &x.types[rel.typ]
+	s := n.slot(node, rel.slot)
 	x.size++
-	if *s == 0 && b == nil {
-		*s = single | slot(user)
+	if s == 0 && b == nil {
+		n.setSlot(node, rel.slot, single|uint64(user))
 		return
 	}
-	if *s&many == 0 {
+	if s&many == 0 {
 		l := list{}
-		if *s != 0 {
-			l.refs = []ref{ref(*s &^ single)}
+		if s != 0 {
+			l.refs = []ref{ref(s &^ single)}
 		}
-		if n := len(x.free); n > 0 {
-			x.lists[x.free[n-1]] = l
-			*s = many | slot(x.free[n-1])
-			x.free = x.free[:n-1]
+		if last := len(x.free) - 1; last >= 0 {
+			s = many | uint64(x.free[last])
+			x.lists[x.free[last]], x.free = l, x.free[:last]
 		} else {
-			*s = many | slot(len(x.lists))
+			s = many | uint64(len(x.lists))
 			x.lists = append(x.lists, l)
 		}
+		n.setSlot(node, rel.slot, s)
 	}
-	l := &x.lists[*s&^many]
+	l := &x.lists[s&^many]
 	switch {
 	case loading && b == nil:
 		l.refs = append(l.refs, user)
@@ -160,26 +169,32 @@ func (x *index) settle() {
 
 // remove takes a tuple out, whatever its condition.
 func (x *index) remove(k key) {
-	node, _, ok := x.find(k.object)
+	typ, id := splitObject(k.object)
+	t, ok := x.m.types[typ]
 	if !ok || x.m.shape(k.user) == noShape {
 		return
 	}
-	r, ok := x.m.relation(x.types[node], k.relation)
+	r, ok := x.m.relation(t, k.relation)
 	if !ok || x.m.relations[r].slot < 0 {
 		return
 	}
+	at := x.m.relations[r].slot
+	node, ok := x.find(t, id)
+	if !ok {
+		return
+	}
 	user := x.m.refOf(k.user, x.node)
-	s := x.slot(node, r)
-	if *s == single|slot(user) {
-		*s = 0
-		x.size--
-		x.gone++
+	n := &x.types[t]
+	s := n.slot(node, at)
+	if s&many == 0 {
+		if s == single|uint64(user) {
+			n.setSlot(node, at, 0)
+			x.size--
+			x.gone++
+		}
 		return
 	}
-	if *s&many == 0 {
-		return
-	}
-	l := &x.lists[*s&^many]
+	l := &x.lists[s&^many]
 	if i, there := slices.BinarySearch(l.refs, user); there {
 		l.refs = slices.Delete(l.refs, i, i+1)
 	} else if i, there := slices.BinarySearchFunc(l.conds, user, byRef); there {
@@ -191,17 +206,18 @@ func (x *index) remove(k key) {
 	x.gone++
 	if len(l.refs)+len(l.conds) == 0 {
 		*l = list{}
-		x.free = append(x.free, uint32(*s&^many))
-		*s = 0
+		x.free = append(x.free, uint32(s&^many))
+		n.setSlot(node, at, 0)
 	}
 }
 
 // users is what stands in one relation of one node, without copying it.
 func (x *index) users(node uint32, r uint16, one *[1]ref) (refs []ref, conds []onlyIf) {
-	if x.m.relations[r].slot < 0 {
+	rel := &x.m.relations[r]
+	if rel.slot < 0 {
 		return nil, nil
 	}
-	switch s := *x.slot(node, r); {
+	switch s := x.types[rel.typ].slot(node, rel.slot); {
 	case s == 0:
 		return nil, nil
 	case s&many == 0:
@@ -214,23 +230,13 @@ func (x *index) users(node uint32, r uint16, one *[1]ref) (refs []ref, conds []o
 }
 
 // text is how a ref is written; object names a node.
-func (m *Model) text(r ref, object func(uint32) string) string {
+func (m *Model) text(r ref, object func(t uint16, node uint32) string) string {
 	switch {
-	case r&userset != 0:
-		return object(r.node()) + "#" + m.relations[r.relation()].name
-	case r&everyone != 0:
-		return m.typeNames[r.node()] + ":*"
+	case r >= userset:
+		rel := &m.relations[r.relation()]
+		return object(rel.typ, r.node()) + "#" + rel.name
+	case r >= everyone:
+		return m.typeNames[r.typ()] + ":*"
 	}
-	return object(r.node())
+	return object(r.typ(), r.node())
 }
-
-// objects calls fn for each node of a type.
-func (x *index) objects(t uint16, fn func(node uint32) bool) {
-	for i, typ := range x.types {
-		if typ == t && !fn(uint32(i)) {
-			return
-		}
-	}
-}
-
-func (x *index) object(node uint32) string { return strings.Clone(string(x.name(node))) }

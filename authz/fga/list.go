@@ -37,16 +37,16 @@ func (e *Engine) ListObjects(ctx context.Context, q Query, limit int) ([]string,
 			failure = err
 		}
 		if ok {
-			out = append(out, ev.object(node))
+			out = append(out, ev.object(t, node))
 		}
 		return ctx.Err() == nil && (limit == 0 || len(out) < limit)
 	}
 	if !e.index.m.reaches(r, ev.shape) {
 		return nil, nil
 	}
-	e.index.objects(t, try)
-	for i, typ := range ev.over.types {
-		if typ == t && (limit == 0 || len(out) < limit) {
+	e.index.types[t].each(try)
+	for i, object := range ev.over.objects {
+		if typeOf(object) == q.Object && (limit == 0 || len(out) < limit) {
 			try(temporary + uint32(i))
 		}
 	}
@@ -111,7 +111,8 @@ func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]s
 		return nil, err
 	}
 	ev.forget()
-	node := ev.node(q.Object)
+	typ, id := splitObject(q.Object)
+	node := ev.node(m.types[typ], id)
 	if err := c.collect(node, r, 0); err != nil {
 		return nil, err
 	}
@@ -175,9 +176,9 @@ func (c *collector) collect(node uint32, r uint16, depth int) error {
 				if u >= userset {
 					return c.collect(u.node(), u.relation(), depth+1)
 				}
-				s := wildcardShape(uint16(u.node()))
+				s := wildcardShape(u.typ())
 				if u < everyone {
-					s = objectShape(c.typeOf(u.node()))
+					s = objectShape(u.typ())
 				}
 				if slices.Contains(c.shapes, s) {
 					c.found[u] = true
@@ -188,7 +189,7 @@ func (c *collector) collect(node uint32, r uint16, depth int) error {
 			err = c.collect(node, rw.relation, depth)
 		case tupleToUserset:
 			err = c.each(node, rw.relation, func(parent ref) error {
-				if target := rw.targets[c.typeOf(parent.node())]; target != none {
+				if target := rw.targets[parent.typ()]; target != none {
 					return c.collect(parent.node(), target, depth+1)
 				}
 				return nil

@@ -4,10 +4,9 @@ package fga
 // they been written. Objects that the index does not know are numbered from
 // temporary upwards, for the time of the batch.
 type overlay struct {
-	lists map[uint64]*list
-	nodes map[string]uint32
-	types []uint16
-	names []string
+	lists   map[uint64]*list
+	nodes   map[string]uint32
+	objects []string
 }
 
 const temporary = uint32(1) << 31
@@ -15,39 +14,33 @@ const temporary = uint32(1) << 31
 func (o *overlay) clear() {
 	clear(o.lists)
 	clear(o.nodes)
-	o.types, o.names = o.types[:0], o.names[:0]
+	o.objects = o.objects[:0]
 }
 
-// node numbers an object of a type that the model has.
-func (e *evaluation) node(object string) uint32 {
-	if id, _, ok := e.x.find(object); ok {
-		return id
+// node is the node of an object of a type that the model has, or a temporary
+// one.
+func (e *evaluation) node(t uint16, id string) uint32 {
+	if node, ok := e.x.find(t, id); ok {
+		return node
 	}
-	if id, ok := e.over.nodes[object]; ok {
-		return id
+	object := e.x.m.typeNames[t] + ":" + id
+	if node, ok := e.over.nodes[object]; ok {
+		return node
 	}
-	id := temporary + uint32(len(e.over.types))
-	e.over.types = append(e.over.types, e.x.m.types[typeOf(object)])
-	e.over.names = append(e.over.names, object)
+	node := temporary + uint32(len(e.over.objects))
+	e.over.objects = append(e.over.objects, object)
 	if e.over.nodes == nil {
 		e.over.nodes = map[string]uint32{}
 	}
-	e.over.nodes[object] = id
-	return id
+	e.over.nodes[object] = node
+	return node
 }
 
-func (e *evaluation) typeOf(node uint32) uint16 {
+func (e *evaluation) object(t uint16, node uint32) string {
 	if node >= temporary {
-		return e.over.types[node-temporary]
+		return e.over.objects[node-temporary]
 	}
-	return e.x.types[node]
-}
-
-func (e *evaluation) object(node uint32) string {
-	if node >= temporary {
-		return e.over.names[node-temporary]
-	}
-	return e.x.object(node)
+	return e.x.object(t, node)
 }
 
 // lay checks contextual tuples as if they were written, and puts them over the
@@ -61,8 +54,9 @@ func (e *evaluation) lay(tuples []Tuple) error {
 		if err != nil {
 			return err
 		}
-		node := e.node(t.Object)
-		r, _ := e.x.m.relation(e.typeOf(node), t.Relation)
+		typ, id := splitObject(t.Object)
+		r, _ := e.x.m.relation(e.x.m.types[typ], t.Relation)
+		node := e.node(e.x.m.types[typ], id)
 		if e.over.lists == nil {
 			e.over.lists = map[uint64]*list{}
 		}

@@ -82,8 +82,24 @@ func control(s string) bool {
 
 // validObject: one colon, with something on both sides, and none of "# ".
 func validObject(s string) bool {
-	i := strings.IndexByte(s, ':')
-	return i > 0 && i < len(s)-1 && !strings.ContainsAny(s, "# ") && strings.IndexByte(s[i+1:], ':') < 0 && !control(s)
+	colon := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c <= ' ' || c == '#' || c == ':' && (i == 0 || colon > 0):
+			return false
+		case c == ':':
+			colon = i
+		case c >= 0x7f:
+			if colon == 0 && strings.IndexByte(s[i:], ':') < 0 || strings.ContainsAny(s[i:], "# ") || control(s[i:]) {
+				return false
+			}
+			if colon > 0 {
+				return strings.IndexByte(s[i:], ':') < 0
+			}
+			return strings.Count(s[i:], ":") == 1 && s[len(s)-1] != ':'
+		}
+	}
+	return colon > 0 && colon < len(s)-1
 }
 
 func validRelation(s string) bool {
