@@ -58,9 +58,18 @@ func Draw(t *rapid.T, conditions bool) World {
 			w.Users = append(w.Users, o+"#"+r)
 		}
 	}
-	w.Tuples = g.tuples(w, rapid.IntRange(0, 40).Draw(t, "stored"))
+	w.Tuples = g.tuples(w, rapid.IntRange(0, 60).Draw(t, "stored"))
 	w.Contextual = g.tuples(w, rapid.IntRange(0, 4).Draw(t, "contextual"))
 	return w
+}
+
+// Question draws what may be asked: mostly about a person.
+func (w World) Question(t *rapid.T) (user, relation, object string) {
+	user = rapid.SampledFrom([]string{"user:0", "user:1", "user:2", "user:*"}).Draw(t, "user")
+	if rapid.IntRange(0, 3).Draw(t, "another kind") == 0 {
+		user = rapid.SampledFrom(w.Users).Draw(t, "user")
+	}
+	return user, rapid.SampledFrom(w.Relations).Draw(t, "relation"), rapid.SampledFrom(w.Objects[3:]).Draw(t, "object")
 }
 
 func condition(name, expression string, params map[string]openfgav1.ConditionParamTypeRef_TypeName) *openfgav1.Condition {
@@ -78,16 +87,19 @@ type generator struct {
 
 func pick[T any](g generator, from ...T) T { return rapid.SampledFrom(from).Draw(g.T, "pick") }
 
-// relations gives td a direct relation p, which others go through, and some of
-// a to d.
+// relations gives td a direct relation p, which others go through, and a to d.
+// Most models are valid: computed relations mostly go up the alphabet.
 func (g generator) relations(td *openfgav1.TypeDefinition) {
 	td.Relations = map[string]*openfgav1.Userset{"p": this()}
 	td.Metadata = &openfgav1.Metadata{Relations: map[string]*openfgav1.RelationMetadata{
 		"p": {DirectlyRelatedUserTypes: g.refs(false)},
 	}}
-	for _, r := range relations[:rapid.IntRange(1, len(relations)).Draw(g.T, "relations")] {
+	for i, r := range relations {
+		if i > 1 && rapid.IntRange(0, 19).Draw(g.T, "missing") == 0 {
+			continue
+		}
 		direct := false
-		td.Relations[r] = g.rewrite(2, &direct)
+		td.Relations[r] = g.rewrite(i, 2, &direct)
 		if direct {
 			td.Metadata.Relations[r] = &openfgav1.RelationMetadata{DirectlyRelatedUserTypes: g.refs(true)}
 		}
@@ -99,6 +111,9 @@ func this() *openfgav1.Userset {
 }
 
 func (g generator) refs(sets bool) (out []*openfgav1.RelationReference) {
+	if sets && rapid.IntRange(0, 3).Draw(g.T, "people") > 0 {
+		out = append(out, &openfgav1.RelationReference{Type: "user"})
+	}
 	for range rapid.IntRange(1, 3).Draw(g.T, "refs") {
 		ref := &openfgav1.RelationReference{Type: pick(g, types...)}
 		if sets {
@@ -122,17 +137,24 @@ func (g generator) refs(sets bool) (out []*openfgav1.RelationReference) {
 	return out
 }
 
-func (g generator) rewrite(depth int, direct *bool) *openfgav1.Userset {
-	kinds := []int{0, 0, 0, 1, 2}
+func (g generator) rewrite(own, depth int, direct *bool) *openfgav1.Userset {
+	kinds := []int{0, 0, 0, 2}
+	above := relations[own+1:]
+	if rapid.IntRange(0, 29).Draw(g.T, "any") == 0 {
+		above = relations
+	}
+	if len(above) > 0 {
+		kinds = append(kinds, 1)
+	}
 	if depth > 0 {
 		kinds = append(kinds, 3, 3, 4, 5)
 	}
 	children := func() []*openfgav1.Userset {
-		return []*openfgav1.Userset{g.rewrite(depth-1, direct), g.rewrite(depth-1, direct)}
+		return []*openfgav1.Userset{g.rewrite(own, depth-1, direct), g.rewrite(own, depth-1, direct)}
 	}
 	switch pick(g, kinds...) {
 	case 1:
-		return &openfgav1.Userset{Userset: &openfgav1.Userset_ComputedUserset{ComputedUserset: &openfgav1.ObjectRelation{Relation: pick(g, relations...)}}}
+		return &openfgav1.Userset{Userset: &openfgav1.Userset_ComputedUserset{ComputedUserset: &openfgav1.ObjectRelation{Relation: pick(g, above...)}}}
 	case 2:
 		return &openfgav1.Userset{Userset: &openfgav1.Userset_TupleToUserset{TupleToUserset: &openfgav1.TupleToUserset{
 			Tupleset: &openfgav1.ObjectRelation{Relation: "p"}, ComputedUserset: &openfgav1.ObjectRelation{Relation: pick(g, relations...)}}}}
@@ -148,15 +170,26 @@ func (g generator) rewrite(depth int, direct *bool) *openfgav1.Userset {
 	return this()
 }
 
+// tuples mostly fit the model.
 func (g generator) tuples(w World, n int) (out []fga.Tuple) {
 	seen := map[string]bool{}
-	names := append([]string{"p"}, relations...)
+	names := append([]string{"p", "p"}, relations...)
 	for range n {
-		t := fga.Tuple{User: pick(g, w.Users...), Relation: pick(g, names...), Object: pick(g, w.Objects...)}
-		if t.Relation == "p" || rapid.Bool().Draw(g.T, "plain") {
-			t.User = pick(g, w.Objects...)
-		}
-		if g.conditions && rapid.IntRange(0, 3).Draw(g.T, "conditional") == 0 {
+		td := pick(g, w.Model.GetTypeDefinitions()[1:]...)
+		t := fga.Tuple{User: pick(g, w.Users...), Relation: pick(g, names...), Object: fmt.Sprintf("%s:%d", td.GetType(), pick(g, 0, 1, 2))}
+		if refs := td.GetMetadata().GetRelations()[t.Relation].GetDirectlyRelatedUserTypes(); len(refs) > 0 && rapid.IntRange(0, 9).Draw(g.T, "stray") > 0 {
+			ref := pick(g, refs...)
+			t.User = fmt.Sprintf("%s:%d", ref.GetType(), pick(g, 0, 1, 2))
+			switch {
+			case ref.GetWildcard() != nil:
+				t.User = ref.GetType() + ":*"
+			case ref.GetRelation() != "":
+				t.User += "#" + ref.GetRelation()
+			}
+			if c := ref.GetCondition(); c != "" {
+				t.Condition = &fga.Condition{Name: c, Context: g.context()}
+			}
+		} else if g.conditions && rapid.Bool().Draw(g.T, "conditional") {
 			t.Condition = &fga.Condition{Name: pick(g, "low", "near"), Context: g.context()}
 		}
 		key := t.User + " " + t.Relation + " " + t.Object
