@@ -1,6 +1,10 @@
 package fga
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
 
 // validate refuses what OpenFGA refuses: a slip in a rule must not silently
 // deny, or worse, silently not exclude.
@@ -13,12 +17,11 @@ func (m *Model) validate() error {
 			}
 		})
 	}
-	entered := m.entrypoints()
 	for i := range m.relations {
 		if err := m.validateRelation(uint16(i), tupleset[i]); err != nil {
 			return fmt.Errorf("'%s': %w", m.shapeName(m.usersetShape(uint16(i))), err)
 		}
-		if !entered[i] {
+		if !m.enters(uint16(i), m.relations[i].rewrite, trail{}) {
 			return fmt.Errorf("'%s': no entrypoints defined: nobody can ever stand in it", m.shapeName(m.usersetShape(uint16(i))))
 		}
 	}
@@ -75,53 +78,58 @@ func (m *Model) typeOfShape(s uint32) uint16 {
 	return uint16(s / 2)
 }
 
-// entrypoints finds the relations in which some object or everyone of a type
-// can stand: the smallest such set.
-func (m *Model) entrypoints() []bool {
-	in := make([]bool, len(m.relations))
-	var enters func(owner *relation, rw *rewrite) bool
-	enters = func(owner *relation, rw *rewrite) bool {
-		switch rw.kind {
-		case direct:
-			for _, x := range owner.restrictions {
-				if r, ok := m.usersetOf(x.shape); !ok || in[r] {
-					return true
-				}
-			}
-			return false
-		case computed:
-			return in[rw.relation]
-		case tupleToUserset:
-			for _, x := range m.relations[rw.relation].restrictions {
-				if t := rw.targets[m.typeOfShape(x.shape)]; t != none && in[t] {
-					return true
-				}
-			}
-			return false
-		case union:
-			for _, c := range rw.children {
-				if enters(owner, c) {
-					return true
-				}
-			}
-			return false
-		}
-		for _, c := range rw.children { // an intersection or an exclusion needs all of its operands
-			if !enters(owner, c) {
-				return false
-			}
-		}
-		return true
+// trail is what a search for an entry point has come by: by type, then
+// relation, with whether an entry was found there at once. What it notes for a
+// type that it knew before stays noted when it turns back. That makes OpenFGA
+// refuse some models that have entry points (two operands that both lead
+// through one userset), and so they are refused here: what is a model here is
+// one there.
+type trail map[uint16]map[uint16]bool
+
+// enters reports whether some object, or everyone of a type, can stand in the
+// relation.
+func (m *Model) enters(id uint16, rw *rewrite, seen trail) bool {
+	r := &m.relations[id]
+	known := seen
+	seen = maps.Clone(seen)
+	if seen[r.typ] == nil {
+		seen[r.typ] = map[uint16]bool{}
 	}
-	for grew := true; grew; {
-		grew = false
-		for i := range m.relations {
-			if !in[i] && enters(&m.relations[i], m.relations[i].rewrite) {
-				in[i], grew = true, true
+	seen[r.typ][id] = false
+	target := func(t uint16) (found, before bool) {
+		found, before = seen[m.relations[t].typ][t]
+		return found || !before && m.enters(t, m.relations[t].rewrite, seen), before
+	}
+	switch rw.kind {
+	case direct:
+		for _, x := range r.restrictions {
+			set, ok := m.usersetOf(x.shape)
+			if !ok {
+				seen[r.typ][id] = true
+				return true
+			}
+			if found, before := target(set); found && !before {
+				return true
 			}
 		}
+		return false
+	case computed:
+		found, _ := target(rw.relation)
+		return found
+	case tupleToUserset:
+		for _, x := range m.relations[rw.relation].restrictions {
+			if t := rw.targets[m.typeOfShape(x.shape)]; t != none {
+				if found, _ := target(t); found {
+					return true
+				}
+			}
+		}
+		return false
+	case union:
+		return slices.ContainsFunc(rw.children, func(c *rewrite) bool { return m.enters(id, c, known) })
 	}
-	return in
+	// An intersection or an exclusion needs all of its operands.
+	return !slices.ContainsFunc(rw.children, func(c *rewrite) bool { return !m.enters(id, c, known) })
 }
 
 // computedCycle finds a relation that is defined in terms of itself through
