@@ -324,13 +324,15 @@ func from(refs []ref, r ref) int {
 	return i
 }
 
-// onlyIf evaluates what a conditional tuple leads to.
+// onlyIf evaluates what a conditional tuple leads to. Its condition is asked
+// first, and fails even if the user could not be there, as in OpenFGA.
 func (e *evaluation) onlyIf(c onlyIf, node uint32, r uint16, depth int) result {
-	if !e.x.m.reaches(r, e.shape) {
-		return resultNo
-	}
 	if e.lazy {
-		return and(e.eval(node, r, depth+1), e.met(c))
+		got := e.eval(node, r, depth+1)
+		if got.verdict != no {
+			got = and(got, e.met(c))
+		}
+		return got
 	}
 	if got := e.met(c); got.verdict != yes {
 		return got
@@ -375,9 +377,12 @@ func (e *evaluation) through(rw *rewrite, refs []ref, conds []onlyIf, depth int)
 	}
 	for _, c := range conds {
 		if target := rw.targets[c.typ()]; target != none {
-			if out = or(out, e.onlyIf(c, c.node(), target, depth)); out.verdict == yes {
-				return out
-			}
+			out = or(out, e.onlyIf(c, c.node(), target, depth))
+		} else if got := e.met(c); got.verdict == failed && !e.lazy {
+			out = or(out, got)
+		}
+		if out.verdict == yes {
+			return out
 		}
 	}
 	return out

@@ -113,7 +113,7 @@ func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]s
 	ev.forget()
 	typ, id := splitObject(q.Object)
 	node := ev.node(m.types[typ], id)
-	if err := c.collect(node, r, 0); err != nil {
+	if err := c.collect(node, r); err != nil {
 		return nil, err
 	}
 	var out []string
@@ -139,6 +139,13 @@ type collector struct {
 	shapes []uint32
 	seen   map[uint64]bool
 	found  map[ref]bool
+	queue  []visit // breadth first, so that a depth is the least that there is
+}
+
+type visit struct {
+	node  uint32
+	r     uint16
+	depth int
 }
 
 func (c *collector) sorted() []ref {
@@ -154,7 +161,21 @@ func (c *collector) reaches(r uint16) bool {
 	return slices.ContainsFunc(c.shapes, c.x.m.relations[r].reach.has)
 }
 
-func (c *collector) collect(node uint32, r uint16, depth int) error {
+func (c *collector) collect(node uint32, r uint16) error {
+	if err := c.push(node, r, 0); err != nil {
+		return err
+	}
+	for len(c.queue) > 0 {
+		v := c.queue[0]
+		c.queue = c.queue[1:]
+		if err := c.visit(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *collector) push(node uint32, r uint16, depth int) error {
 	if !c.reaches(r) || c.seen[place(node, r)] {
 		return nil
 	}
@@ -162,19 +183,25 @@ func (c *collector) collect(node uint32, r uint16, depth int) error {
 		return errTooDeep
 	}
 	c.seen[place(node, r)] = true
-	if slices.Contains(c.shapes, c.x.m.usersetShape(r)) {
-		c.found[usersetRef(node, r)] = true
+	c.queue = append(c.queue, visit{node, r, depth})
+	return nil
+}
+
+func (c *collector) visit(v visit) error {
+	rel := &c.x.m.relations[v.r]
+	if slices.Contains(c.shapes, c.x.m.usersetShape(v.r)) {
+		c.found[usersetRef(v.node, v.r)] = true
 	}
 	var err error
-	c.x.m.relations[r].rewrite.walk(func(rw *rewrite) {
+	rel.rewrite.walk(func(rw *rewrite) {
 		if err != nil {
 			return
 		}
 		switch rw.kind {
 		case direct:
-			err = c.each(node, r, func(u ref) error {
+			err = c.each(v.node, v.r, func(u ref) error {
 				if u >= userset {
-					return c.collect(u.node(), u.relation(), depth+1)
+					return c.push(u.node(), u.relation(), v.depth+1)
 				}
 				s := wildcardShape(u.typ())
 				if u < everyone {
@@ -186,11 +213,11 @@ func (c *collector) collect(node uint32, r uint16, depth int) error {
 				return nil
 			})
 		case computed:
-			err = c.collect(node, rw.relation, depth)
+			err = c.push(v.node, rw.relation, v.depth)
 		case tupleToUserset:
-			err = c.each(node, rw.relation, func(parent ref) error {
+			err = c.each(v.node, rw.relation, func(parent ref) error {
 				if target := rw.targets[parent.typ()]; target != none {
-					return c.collect(parent.node(), target, depth+1)
+					return c.push(parent.node(), target, v.depth+1)
 				}
 				return nil
 			})
