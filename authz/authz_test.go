@@ -245,6 +245,21 @@ func TestModelsAreChecked(t *testing.T) {
 	}
 }
 
+// TestAStrayRuleIsNoSilence: a model that has no place for what was written is
+// refused, since what was written may have hidden something.
+func TestAStrayRuleIsNoSilence(t *testing.T) {
+	s := store.NewMemory()
+	e, err := authz.Open(s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e, "user:* hidden gmail_label:anna/Payroll")
+	_, err = authz.Open(s, "model\n  schema 1.1\ntype user\ntype gmail_label\n  relations\n    define allowed: [user]\n")
+	if !errors.Is(err, authz.ErrBadTuple) || !strings.Contains(err.Error(), "Payroll") {
+		t.Errorf("opened: %v", err)
+	}
+}
+
 func TestCyclesEnd(t *testing.T) {
 	e := engine(t, "group:a#member member group:b", "group:b#member member group:a", "user:bo member group:b")
 	for user, want := range map[string]bool{"user:anna": false, "user:bo": true, "group:a#member": true} {
