@@ -210,7 +210,7 @@ func TestWriteIsAllOrNothingAndExplainsItself(t *testing.T) {
 		{"user:* barred spaceship:x", `no type "spaceship"`},
 		{"user:* flies tool:x", `no relation "flies"`},
 		{"group:g barred tool:x", "does not take [group]"},
-		{good, "already there"},
+		{good, "in the request twice"},
 	} {
 		err := e.Write(ctx, append(parse(t, good), parse(t, c.bad)...), nil)
 		if !errors.Is(err, authz.ErrBadTuple) || !strings.Contains(err.Error(), c.want) {
@@ -235,13 +235,28 @@ func TestModelsAreChecked(t *testing.T) {
 		{"type doc\n  relations\n    define viewer: [user] or editor", "editor"},
 		{"type doc\n  relations\n    define viewer: [nobody]", "nobody"},
 		{"type doc\n  relations\n    define parent: [user]\n    define viewer: viewer from parent", "viewer"},
-		{"type doc\n  relations\n    define viewer: [user with c]\ncondition c(x: int) {\n  x < 1\n}", "conditions are not supported"},
+		{"type doc\n  relations\n    define viewer: [user with c]\ncondition c(x: int) {\n  x < 'a'\n}", "condition 'c'"},
 		{"this is no model", "authorization model"},
 	} {
 		_, err := authz.Open(store.NewMemory(), "model\n  schema 1.1\ntype user\n"+c.body+"\n")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.body, err, c.want)
 		}
+	}
+}
+
+// TestAStrayRuleIsNoSilence: a model that has no place for what was written is
+// refused, since what was written may have hidden something.
+func TestAStrayRuleIsNoSilence(t *testing.T) {
+	s := store.NewMemory()
+	e, err := authz.Open(s, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, e, "user:* hidden gmail_label:anna/Payroll")
+	_, err = authz.Open(s, "model\n  schema 1.1\ntype user\ntype gmail_label\n  relations\n    define allowed: [user]\n")
+	if !errors.Is(err, authz.ErrBadTuple) || !strings.Contains(err.Error(), "Payroll") {
+		t.Errorf("opened: %v", err)
 	}
 }
 
@@ -270,6 +285,7 @@ func TestObjectsCannotPoseAsOthers(t *testing.T) {
 	}{
 		{authz.NewObject("gmail_label", "anna@example.com", "Clients/2026 *"), "gmail_label:anna@example.com/Clients%2F2026%20*"},
 		{authz.NewObject("user", "*"), "user:%2A"},
+		{authz.NewObject("t", "a\u0085b\u00a0"), "t:a%C2%85b\u00a0"},
 		{authz.NewObject("user", "a#member"), "user:a%23member"},
 		{authz.NewObject("t", "a", "b"), "t:a/b"},
 		{authz.NewObject("t", "a/b"), "t:a%2Fb"},

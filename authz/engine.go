@@ -58,14 +58,14 @@ func AgentOf(c Caller) Object { return NewObject("agent", c.Agent()) }
 func ToolObject(name string) Object { return NewObject("tool", name) }
 
 // Admit implements Engine.
-func (e *Embedded) Admit(_ context.Context, c Caller, q Question) (Ruling, error) {
+func (e *Embedded) Admit(ctx context.Context, c Caller, q Question) (Ruling, error) {
 	tool := ToolObject(q.Tool)
 	facts := append(slices.Clone(q.Facts), Tuple{"user:*", "offered", tool})
-	ok, err := e.decide(c, canCall, []Object{tool}, facts)
+	ok, err := e.decide(ctx, c, canCall, []Object{tool}, facts)
 	if err != nil || !ok[0] {
 		return Ruling{Withheld: tool}, err
 	}
-	ok, err = e.decide(c, canWrite, q.Changes, facts)
+	ok, err = e.decide(ctx, c, canWrite, q.Changes, facts)
 	if err != nil {
 		return Ruling{}, err
 	}
@@ -76,37 +76,28 @@ func (e *Embedded) Admit(_ context.Context, c Caller, q Question) (Ruling, error
 }
 
 // Visible implements Engine.
-func (e *Embedded) Visible(_ context.Context, c Caller, objects []Object, facts Facts) ([]bool, error) {
-	return e.decide(c, canView, objects, facts)
+func (e *Embedded) Visible(ctx context.Context, c Caller, objects []Object, facts Facts) ([]bool, error) {
+	return e.decide(ctx, c, canView, objects, facts)
 }
 
 // decide asks, for each object, whether the user stands in relation to it and
 // the agent is not kept from it.
-func (e *Embedded) decide(c Caller, relation string, objects []Object, facts Facts) ([]bool, error) {
-	ok := make([]bool, len(objects))
+func (e *Embedded) decide(ctx context.Context, c Caller, relation string, objects []Object, facts Facts) ([]bool, error) {
 	if c.IsZero() || len(objects) == 0 {
-		return ok, nil
+		return make([]bool, len(objects)), nil
 	}
-	err := e.batch(string(UserOf(c)), relation, objects, facts, ok)
-	if err != nil {
-		return nil, err
-	}
-	kept := make([]bool, len(objects))
-	limit := agentLimits[relation]
-	if err := e.batch(string(AgentOf(c)), limit, objects, facts, kept); err != nil {
-		return nil, err
-	}
+	a := &asking{model: e.model, facts: facts.tuples()}
+	ok := a.ask(UserOf(c), relation, objects)
+	kept := a.ask(AgentOf(c), agentLimits[relation], objects)
+	hidden := make([]bool, len(objects))
 	if relation == canWrite { // what an agent may not see it may not change
-		hidden := make([]bool, len(objects))
-		if err := e.batch(string(AgentOf(c)), agentLimits[canView], objects, facts, hidden); err != nil {
-			return nil, err
-		}
-		for i := range kept {
-			kept[i] = kept[i] || hidden[i]
-		}
+		hidden = a.ask(AgentOf(c), agentLimits[canView], objects)
+	}
+	if err := a.answer(ctx, e.fga); err != nil {
+		return nil, err
 	}
 	for i := range ok {
-		ok[i] = ok[i] && !kept[i]
+		ok[i] = ok[i] && !kept[i] && !hidden[i]
 	}
 	return ok, nil
 }

@@ -42,6 +42,9 @@ func escape(b *strings.Builder, part string) {
 		switch c := part[i]; {
 		case c <= ' ' || c == 0x7f || c == ':' || c == '#' || c == '%' || c == '/':
 			fmt.Fprintf(b, "%%%02X", c)
+		case c == 0xc2 && i+1 < len(part) && part[i+1] >= 0x80 && part[i+1] < 0xa0: // U+0080 to U+009F: controls
+			fmt.Fprintf(b, "%%C2%%%02X", part[i+1])
+			i++
 		default:
 			b.WriteByte(c)
 		}
@@ -94,10 +97,4 @@ func wellFormed(s string, isUser bool) bool {
 		return false
 	}
 	return ok && typ != "" && id != "" && !strings.ContainsAny(typ, " #*@") && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ':' || r == '#' }) && len(s) <= 512
-}
-
-// splitUser takes "group:eng#member" apart; relation is empty for an object.
-func splitUser(user string) (object, relation string) {
-	object, relation, _ = strings.Cut(user, "#")
-	return object, relation
 }
