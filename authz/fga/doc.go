@@ -3,12 +3,12 @@
 //
 //	Model    types and relations, compiled          (model, shape, validate)
 //	  │        … and its conditions, in CEL         (condition, param, inline)
-//	index    the tuples in memory, under a model    (names, index)
+//	index    the tuples in memory, under a model    (nodes, index)
 //	  │
-//	evaluation   one user, many objects, one state  (eval, memo, overlay)
+//	evaluation   one user, many objects, one state  (eval, rewrite, memo, overlay)
 //	  │
 //	Engine   Check, BatchCheck, ListObjects, ListUsers, Expand,
-//	         Write, Read, ReadChanges               (engine, list, expand, write)
+//	         Write, Read, ReadChanges               (engine, list, expand, read, write, rows)
 //
 // The language, its semantics and the kinds of errors are OpenFGA's; its own
 // test suites judge this package, in internal/thirdparty/openfga. Where they

@@ -153,7 +153,7 @@ func (e *Engine) evaluation(ctx context.Context) *evaluation {
 
 func (e *evaluation) release() {
 	e.ctx, e.x, e.request = nil, nil, nil
-	e.over.clear()
+	e.over.clear() // it numbers objects as the index knew them
 	clear(e.errs)
 	if len(e.memo.entries) > 1<<16 {
 		e.memo = memo{} // one large question must not hold its memory for ever
@@ -229,7 +229,6 @@ func (e *evaluation) begin(user string, context map[string]any) (err error) {
 	if err := e.x.m.checkUser(user); err != nil {
 		return fail(Validation, fmt.Errorf("invalid user: %w", err))
 	}
-	e.over.clear()
 	e.request, err = plain(context)
 	return fail(Validation, err)
 }

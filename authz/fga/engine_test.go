@@ -360,3 +360,27 @@ func TestRemovedTuplesGiveTheirRoomBack(t *testing.T) {
 		t.Errorf("%d tuples", e.Size())
 	}
 }
+
+// Facts that come again, in the same slice, are laid over the tuples as they
+// are now, not as they were when they came first.
+func TestTheSameFactsOverNewTuples(t *testing.T) {
+	e := opened(t, store.NewMemory(), docModel, "user:anna viewer doc:other")
+	q := fga.Query{User: "user:anna", Relation: "viewer", Object: "doc:1", Contextual: tuples("folder:a parent doc:1")}
+	for range 3 {
+		if ok, err := e.Check(ctx, q); ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if err := e.Write(ctx, fga.Write{Writes: tuples("user:anna viewer folder:a")}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := e.Check(ctx, q); !ok || err != nil {
+		t.Fatal("an object that was new then is the stored one now:", ok, err)
+	}
+	if err := e.Write(ctx, fga.Write{Deletes: tuples("user:anna viewer folder:a")}); err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := e.Check(ctx, q); ok || err != nil {
+		t.Fatal(ok, err)
+	}
+}

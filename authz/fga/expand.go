@@ -25,7 +25,6 @@ func (e *Engine) Expand(ctx context.Context, q Query) (*Tree, error) {
 	defer e.mu.RUnlock()
 	ev := e.evaluation(ctx)
 	defer ev.release()
-	ev.over.clear()
 	r, err := e.index.m.target(q.Object, q.Relation)
 	if err != nil {
 		return nil, err
@@ -88,7 +87,7 @@ func (x *expander) users(r uint16) []string {
 		var one [1]ref
 		add(x.x.users(node, r, &one))
 	}
-	if l := x.over.lists[place(node, r)]; l != nil {
+	if l := x.over.list(node, r); l != nil {
 		add(l.refs, l.conds)
 	}
 	slices.Sort(out)

@@ -46,7 +46,7 @@ func (e *Engine) ListObjects(ctx context.Context, q Query, limit int) ([]string,
 	}
 	e.index.types[t].each(try)
 	for i, object := range ev.over.objects {
-		if typeOf(object) == q.Object && (limit == 0 || len(out) < limit) {
+		if object.t == t && (limit == 0 || len(out) < limit) {
 			try(temporary + uint32(i))
 		}
 	}
@@ -106,7 +106,6 @@ func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]s
 	if ev.request, err = plain(q.Context); err != nil {
 		return nil, fail(Validation, fmt.Errorf("invalid context: %w", err))
 	}
-	ev.over.clear()
 	if err := ev.lay(q.Contextual); err != nil {
 		return nil, err
 	}
@@ -257,7 +256,7 @@ func (c *collector) each(node uint32, r uint16, fn func(ref) error) error {
 			return err
 		}
 	}
-	if l := c.over.lists[place(node, r)]; l != nil {
+	if l := c.over.list(node, r); l != nil {
 		return one(l.refs, l.conds)
 	}
 	return nil
