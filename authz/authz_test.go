@@ -3,6 +3,7 @@ package authz_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,9 +23,9 @@ func caller(t *testing.T, user, agent string) authz.Caller {
 	return c
 }
 
-func engine(t *testing.T, written ...string) *authz.Embedded {
+func engine(t *testing.T, written ...string) *authz.Rules {
 	t.Helper()
-	e, err := authz.Open(store.NewMemory(), "")
+	e, err := authz.Open(store.NewMemory(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,17 @@ func engine(t *testing.T, written ...string) *authz.Embedded {
 	return e
 }
 
-func write(t *testing.T, e *authz.Embedded, written ...string) {
+// model is a model with users and the given types.
+func model(t *testing.T, body string) authz.Model {
+	t.Helper()
+	m, err := authz.ParseModel("model\n  schema 1.1\ntype user\n" + body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func write(t *testing.T, e *authz.Rules, written ...string) {
 	t.Helper()
 	if err := e.Write(ctx, parse(t, written...), nil); err != nil {
 		t.Fatal(err)
@@ -57,37 +68,61 @@ var world = []string{
 	"user:anna owner account:github/octo",
 	"user:anna owner account:google/anna@example.com",
 	"user:anna owner account:slack/T1/U1",
-	"account:github/octo account github_repo:octo/hello",
-	"account:github/octo account github_repo:octo/secret",
+	"account:github/octo account github_org:octo",
+	"github_org:octo org github_repo:octo/hello",
+	"github_org:octo org github_repo:octo/secret",
+	"kind:github/public kind github_repo:octo/hello",
 	"github_repo:octo/hello repo github_issue:octo/hello/1",
 	"github_repo:octo/secret repo github_issue:octo/secret/1",
-	"account:google/anna@example.com account gmail_thread:t1",
+	"github_repo:octo/hello parent github_path:octo/hello/docs",
+	"github_path:octo/hello/docs parent github_path:octo/hello/docs/a.md",
+	"account:google/anna@example.com account gmail_mailbox:anna",
+	"gmail_mailbox:anna mailbox gmail_thread:t1",
+	"gmail_mailbox:anna mailbox gmail_label:anna/Payroll",
 	"gmail_label:anna/Payroll label gmail_thread:t1",
-	"account:google/anna@example.com account gmail_thread:t2",
+	"gmail_mailbox:anna mailbox gmail_thread:t2",
+	"gmail_mailbox:anna mailbox gmail_label:anna/INBOX",
 	"gmail_label:anna/INBOX label gmail_thread:t2",
-	"account:slack/T1/U1 account slack_channel:T1/C1",
+	"mail_address:bo@mail.evil.example sender gmail_thread:t2",
+	"mail_domain:mail.evil.example domain mail_address:bo@mail.evil.example",
+	"mail_domain:evil.example parent mail_domain:mail.evil.example",
+	"account:slack/T1/U1 account slack_workspace:T1",
+	"slack_workspace:T1 workspace slack_channel:T1/C1",
+	"kind:slack/private_channel kind slack_channel:T1/C1",
 	"slack_channel:T1/C1 channel slack_message:T1/C1/1.0",
 }
 
 func TestBuiltinModelNarrows(t *testing.T) {
-	all := "github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"
-	for _, c := range []struct{ name, tuples, user, agent, want string }{
-		{"by default the assistant sees what the account sees", "", "anna", "claude", all},
-		{"another user sees nothing of it", "", "bo", "claude", ""},
-		{"repo allow-list", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "anna", "claude",
-			"github_issue:octo/hello/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
-		{"an allow-list gives nobody else's account", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "bo", "claude", ""},
-		{"hidden Gmail label", "user:* hidden gmail_label:anna/Payroll", "anna", "claude",
-			"github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t2 slack_message:T1/C1/1.0"},
-		{"hidden Slack channel", "user:anna hidden slack_channel:T1/C1", "anna", "claude",
-			"github_issue:octo/hello/1 github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2"},
-		{"hidden from one agent", "agent:claude hidden github_repo:octo/secret", "anna", "claude",
-			"github_issue:octo/hello/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
-		{"… and from no other", "agent:claude hidden github_repo:octo/secret", "anna", "cursor", all},
-		{"hidden from a group", "user:anna member group:staff|group:staff#member hidden account:google/anna@example.com", "anna", "claude",
-			"github_issue:octo/hello/1 github_issue:octo/secret/1 slack_message:T1/C1/1.0"},
-		{"one hidden issue", "user:* hidden github_issue:octo/hello/1", "anna", "claude",
-			"github_issue:octo/secret/1 gmail_thread:t1 gmail_thread:t2 slack_message:T1/C1/1.0"},
+	const hello, secret, file, t1, t2, slack = "github_issue:octo/hello/1", "github_issue:octo/secret/1", "github_path:octo/hello/docs/a.md", "gmail_thread:t1", "gmail_thread:t2", "slack_message:T1/C1/1.0"
+	everything := []string{hello, secret, file, t1, t2, slack}
+	but := func(gone ...string) []string {
+		return slices.DeleteFunc(slices.Clone(everything), func(o string) bool { return slices.Contains(gone, o) })
+	}
+	for _, c := range []struct {
+		name, tuples, user, agent string
+		want                      []string
+	}{
+		{"by default the assistant sees what the account sees", "", "anna", "claude", everything},
+		{"another user sees nothing of it", "", "bo", "claude", nil},
+		{"repo allow-list", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "anna", "claude", but(secret)},
+		{"an allow-list gives nobody else's account", "user:* restricted account:github/octo|user:* allowed github_repo:octo/hello", "bo", "claude", nil},
+		{"… and not what is restricted nearer", "user:* restricted github_org:octo|user:* allowed github_repo:octo/hello|user:* restricted github_path:octo/hello/docs", "anna", "claude", but(secret, file)},
+		{"an organisation that is allowed, and one repository in it that is not", "user:* restricted account:github/octo|user:* allowed github_org:octo|user:* restricted github_repo:octo/secret", "anna", "claude", but(secret)},
+		{"an allow-list for one agent", "agent:claude restricted github_org:octo|agent:claude allowed github_repo:octo/hello", "anna", "claude", but(secret)},
+		{"… and for no other", "agent:claude restricted github_org:octo|agent:claude allowed github_repo:octo/hello", "anna", "cursor", everything},
+		{"what an agent is allowed, its person need not be", "user:* restricted github_org:octo|agent:claude allowed github_repo:octo/hello", "anna", "claude", but(hello, secret, file)},
+		{"hidden folder", "agent:* hidden github_path:octo/hello/docs", "anna", "claude", but(file)},
+		{"hidden Gmail label", "user:* hidden gmail_label:anna/Payroll", "anna", "claude", but(t1)},
+		{"labels as an allow-list", "user:* restricted gmail_mailbox:anna|user:anna allowed gmail_label:anna/Payroll", "anna", "claude", but(t2)},
+		{"hidden sender domain", "user:* hidden mail_domain:evil.example", "anna", "claude", but(t2)},
+		{"hidden Slack channel", "user:anna hidden slack_channel:T1/C1", "anna", "claude", but(slack)},
+		{"hidden kind", "agent:* hidden kind:slack/private_channel", "anna", "claude", but(slack)},
+		{"hidden from one agent", "agent:claude hidden github_repo:octo/secret", "anna", "claude", but(secret)},
+		{"… and from no other", "agent:claude hidden github_repo:octo/secret", "anna", "cursor", everything},
+		{"hidden from whatever acts for anna", "user:anna#agent hidden github_repo:octo/secret", "anna", "cursor", but(secret)},
+		{"hidden from whatever acts for bo", "user:bo#agent hidden github_repo:octo/secret", "anna", "cursor", everything},
+		{"hidden from a group", "user:anna member group:staff|group:staff#member hidden account:google/anna@example.com", "anna", "claude", but(t1, t2)},
+		{"one hidden issue", "user:* hidden github_issue:octo/hello/1", "anna", "claude", but(hello)},
 	} {
 		var written []string
 		if c.tuples != "" {
@@ -95,7 +130,7 @@ func TestBuiltinModelNarrows(t *testing.T) {
 		}
 		e := engine(t, written...)
 		var objects []authz.Object
-		for o := range strings.FieldsSeq(all) {
+		for _, o := range everything {
 			objects = append(objects, authz.Object(o))
 		}
 		visible, err := e.Visible(ctx, caller(t, c.user, c.agent), objects, parse(t, world...))
@@ -108,8 +143,8 @@ func TestBuiltinModelNarrows(t *testing.T) {
 				got = append(got, string(objects[i]))
 			}
 		}
-		if g := strings.Join(got, " "); g != c.want {
-			t.Errorf("%s:\n got %s\nwant %s", c.name, g, c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
 		}
 	}
 }
@@ -129,14 +164,22 @@ func TestAdmit(t *testing.T) {
 		{"read-only repo", "user:anna read_only github_repo:octo/hello", "claude", false},
 		{"repo the agent may not see", "agent:* hidden github_repo:octo/hello", "claude", false},
 		{"repo the user may not see", "user:* hidden github_repo:octo/hello", "claude", false},
+		{"repo off the user's list", "user:* restricted github_org:octo", "claude", false},
+		{"repo off the agent's list", "agent:claude restricted github_org:octo", "claude", false},
+		{"nothing that others see", "agent:* barred effect:publishes", "claude", false},
+		{"nothing that destroys", "agent:* barred effect:destroys", "claude", true},
+		{"toolset off the list", "agent:claude restricted toolset:github", "claude", false},
+		{"… with one tool on it", "agent:claude restricted toolset:github|agent:claude allowed tool:github_issue_write", "claude", true},
+		{"nothing in public repositories", "agent:* read_only kind:github/public", "claude", false},
 	} {
 		var written []string
 		if c.tuple != "" {
-			written = []string{c.tuple}
+			written = strings.Split(c.tuple, "|")
 		}
 		e := engine(t, written...)
 		r, err := e.Admit(ctx, caller(t, "anna", c.agent), authz.Question{
-			Tool: "github_issue_write", Changes: []authz.Object{secret, hello}, Facts: parse(t, world...),
+			Tool: "github_issue_write", Changes: []authz.Object{secret, hello},
+			Facts: append(parse(t, world...), parse(t, "toolset:github toolset tool:github_issue_write", "effect:publishes effect tool:github_issue_write")...),
 		})
 		if err != nil || r.Allowed != c.want {
 			t.Errorf("%s: %+v, %v; want %v", c.name, r, err, c.want)
@@ -185,12 +228,12 @@ func TestRevokeIsEffectiveAtOnce(t *testing.T) { // T29
 
 func TestTuplesSurviveReopening(t *testing.T) {
 	s := store.NewMemory()
-	e, err := authz.Open(s, "")
+	e, err := authz.Open(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, e, "user:* barred tool:x", "user:anna member group:g")
-	e, err = authz.Open(s, "")
+	e, err = authz.Open(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +281,7 @@ func TestModelsAreChecked(t *testing.T) {
 		{"type doc\n  relations\n    define viewer: [user with c]\ncondition c(x: int) {\n  x < 'a'\n}", "condition 'c'"},
 		{"this is no model", "authorization model"},
 	} {
-		_, err := authz.Open(store.NewMemory(), "model\n  schema 1.1\ntype user\n"+c.body+"\n")
+		_, err := authz.ParseModel("model\n  schema 1.1\ntype user\n" + c.body + "\n")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.body, err, c.want)
 		}
@@ -249,12 +292,13 @@ func TestModelsAreChecked(t *testing.T) {
 // refused, since what was written may have hidden something.
 func TestAStrayRuleIsNoSilence(t *testing.T) {
 	s := store.NewMemory()
-	e, err := authz.Open(s, "")
+	e, err := authz.Open(s, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, e, "user:* hidden gmail_label:anna/Payroll")
-	_, err = authz.Open(s, "model\n  schema 1.1\ntype user\ntype gmail_label\n  relations\n    define allowed: [user]\n")
+	m := model(t, "type gmail_label\n  relations\n    define allowed: [user]\n")
+	_, err = authz.Open(s, &m)
 	if !errors.Is(err, authz.ErrBadTuple) || !strings.Contains(err.Error(), "Payroll") {
 		t.Errorf("opened: %v", err)
 	}
@@ -289,7 +333,7 @@ func TestObjectsCannotPoseAsOthers(t *testing.T) {
 		{authz.NewObject("user", "a#member"), "user:a%23member"},
 		{authz.NewObject("t", "a", "b"), "t:a/b"},
 		{authz.NewObject("t", "a/b"), "t:a%2Fb"},
-		{authz.NewPathObject("github_file", "octo", "hello", "docs/a b.md"), "github_file:octo/hello/docs/a%20b.md"},
+		{authz.NewPathObject("github_path", "octo", "hello", "docs/a b.md"), "github_path:octo/hello/docs/a%20b.md"},
 	} {
 		if string(c.got) != c.want {
 			t.Errorf("got %s, want %s", c.got, c.want)

@@ -12,7 +12,7 @@ import (
 // BenchmarkVisible decides on one list of a hundred threads, with what the
 // provider's answer says about them.
 func BenchmarkVisible(b *testing.B) {
-	e, err := authz.Open(store.NewMemory(), "")
+	e, err := authz.Open(store.NewMemory(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -26,12 +26,12 @@ func BenchmarkVisible(b *testing.B) {
 	if err := e.Write(ctx, []authz.Tuple{tuple("user:*", "hidden", "gmail_label:anna/Payroll")}, nil); err != nil {
 		b.Fatal(err)
 	}
-	facts := authz.Facts{tuple("user:anna", "owner", "account:google/anna")}
+	facts := authz.Facts{tuple("user:anna", "owner", "account:google/anna"), tuple("account:google/anna", "account", "gmail_mailbox:anna")}
 	var objects []authz.Object
 	for i := range 100 {
 		o := fmt.Sprintf("gmail_thread:%d", i)
 		objects = append(objects, authz.Object(o))
-		facts = append(facts, tuple("account:google/anna", "account", o), tuple(fmt.Sprintf("gmail_label:anna/L%d", i%7), "label", o), tuple("gmail_label:anna/INBOX", "label", o))
+		facts = append(facts, tuple("gmail_mailbox:anna", "mailbox", o), tuple(fmt.Sprintf("gmail_label:anna/L%d", i%7), "label", o), tuple("gmail_label:anna/INBOX", "label", o))
 	}
 	door := authz.NewDoor(func(_ context.Context, _ authz.Principal) error { return nil })
 	c, err := door.Caller(ctx, authz.Principal{User: "anna", Agent: "claude"})

@@ -47,8 +47,12 @@ const (
 	canWrite = "can_write"
 )
 
-// … and those that keep something from an agent, whoever it acts for.
-var agentLimits = map[string]string{canCall: "barred", canView: "hidden", canWrite: "read_only"}
+// … and those that keep something from an agent, whoever it acts for. What an
+// agent may not see it may not change either.
+const (
+	withheld = "withheld"
+	readOnly = "read_only"
+)
 
 // UserOf and AgentOf are the caller's two halves as objects.
 func UserOf(c Caller) Object  { return NewObject("user", c.User()) }
@@ -58,14 +62,14 @@ func AgentOf(c Caller) Object { return NewObject("agent", c.Agent()) }
 func ToolObject(name string) Object { return NewObject("tool", name) }
 
 // Admit implements Engine.
-func (e *Embedded) Admit(ctx context.Context, c Caller, q Question) (Ruling, error) {
+func (r *Rules) Admit(ctx context.Context, c Caller, q Question) (Ruling, error) {
 	tool := ToolObject(q.Tool)
-	facts := append(slices.Clone(q.Facts), Tuple{"user:*", "offered", tool})
-	ok, err := e.decide(ctx, c, canCall, []Object{tool}, facts)
+	facts := append(slices.Clone(q.Facts), Offered(q.Tool))
+	ok, err := r.decide(ctx, c, canCall, []Object{tool}, facts)
 	if err != nil || !ok[0] {
 		return Ruling{Withheld: tool}, err
 	}
-	ok, err = e.decide(ctx, c, canWrite, q.Changes, facts)
+	ok, err = r.decide(ctx, c, canWrite, q.Changes, facts)
 	if err != nil {
 		return Ruling{}, err
 	}
@@ -76,28 +80,41 @@ func (e *Embedded) Admit(ctx context.Context, c Caller, q Question) (Ruling, err
 }
 
 // Visible implements Engine.
-func (e *Embedded) Visible(ctx context.Context, c Caller, objects []Object, facts Facts) ([]bool, error) {
-	return e.decide(ctx, c, canView, objects, facts)
+func (r *Rules) Visible(ctx context.Context, c Caller, objects []Object, facts Facts) ([]bool, error) {
+	return r.decide(ctx, c, canView, objects, facts)
+}
+
+// Offered is the fact that the catalogue has a tool.
+func Offered(tool string) Tuple {
+	return Tuple{User: "user:*", Relation: "offered", Object: ToolObject(tool)}
+}
+
+// ActsFor is the fact that a caller's agent acts for its user.
+func ActsFor(c Caller) Tuple {
+	return Tuple{User: string(AgentOf(c)), Relation: "agent", Object: UserOf(c)}
 }
 
 // decide asks, for each object, whether the user stands in relation to it and
-// the agent is not kept from it.
-func (e *Embedded) decide(ctx context.Context, c Caller, relation string, objects []Object, facts Facts) ([]bool, error) {
+// it is not kept from the agent.
+func (r *Rules) decide(ctx context.Context, c Caller, relation string, objects []Object, facts Facts) ([]bool, error) {
 	if c.IsZero() || len(objects) == 0 {
 		return make([]bool, len(objects)), nil
 	}
-	a := &asking{model: e.model, facts: facts.tuples()}
-	ok := a.ask(UserOf(c), relation, objects)
-	kept := a.ask(AgentOf(c), agentLimits[relation], objects)
-	hidden := make([]bool, len(objects))
-	if relation == canWrite { // what an agent may not see it may not change
-		hidden = a.ask(AgentOf(c), agentLimits[canView], objects)
+	if r.Model().compiled.Lookup("user", "agent") {
+		facts = append(slices.Clip(facts), ActsFor(c))
 	}
-	if err := a.answer(ctx, e.fga); err != nil {
+	a := r.asking(facts)
+	ok := a.ask(string(UserOf(c)), relation, objects)
+	kept := a.ask(string(AgentOf(c)), withheld, objects)
+	frozen := make([]bool, len(objects))
+	if relation == canWrite {
+		frozen = a.ask(string(AgentOf(c)), readOnly, objects)
+	}
+	if err := a.answer(ctx, r.backend); err != nil {
 		return nil, err
 	}
 	for i := range ok {
-		ok[i] = ok[i] && !kept[i] && !hidden[i]
+		ok[i] = ok[i] && !kept[i] && !frozen[i]
 	}
 	return ok, nil
 }

@@ -4,16 +4,43 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"sync"
+
+	"deputy/authz/fga"
 )
 
 //go:embed model.fga
-var builtinModel string
+var builtinText string
 
-// BuiltinModel is the model deputy ships, in the OpenFGA language.
-func BuiltinModel() string { return builtinModel }
+// Model is an authorization model: its text in the OpenFGA language or its
+// JSON, and the same ready for evaluation.
+type Model struct {
+	text     string
+	compiled *fga.Model
+}
 
-// versionOf names a model by its text.
-func versionOf(dsl string) string {
-	sum := sha256.Sum256([]byte(dsl))
+// ParseModel reads and checks a model.
+func ParseModel(text string) (Model, error) {
+	m, err := fga.ParseModel(text)
+	return Model{text, m}, err
+}
+
+var builtin = sync.OnceValue(func() Model {
+	m, err := ParseModel(builtinText)
+	if err != nil {
+		panic(err) // a test reads it
+	}
+	return m
+})
+
+// Builtin is the model deputy ships.
+func Builtin() Model { return builtin() }
+
+// String is the model's text.
+func (m Model) String() string { return m.text }
+
+// Version names a model by its text.
+func (m Model) Version() string {
+	sum := sha256.Sum256([]byte(m.text))
 	return hex.EncodeToString(sum[:8])
 }

@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -57,44 +56,8 @@ func (o Object) Type() string {
 	return typ
 }
 
-// Tuple is one relationship: User stands in Relation to Object. User is an
-// object, a userset "group:eng#member", or everyone of a type, "user:*".
-type Tuple struct {
-	User     string `json:"user"`
-	Relation string `json:"relation"`
-	Object   Object `json:"object"`
-}
-
-func (t Tuple) String() string { return fmt.Sprintf("%s %s %s", t.User, t.Relation, t.Object) }
-
-// Facts are contextual tuples: true for one decision, never stored.
-type Facts []Tuple
-
-// ParseTuple reads "USER RELATION OBJECT".
-func ParseTuple(user, relation, object string) (Tuple, error) {
-	t := Tuple{User: user, Relation: relation, Object: Object(object)}
-	if !wellFormed(user, true) || !wellFormed(object, false) || relation == "" ||
-		strings.ContainsAny(relation, " \t\n:#@*") {
-		return Tuple{}, fmt.Errorf("%w: %q %q %q: want USER RELATION OBJECT, as in: user:anna reader github_repo:octo/hello", ErrBadTuple, user, relation, object)
-	}
-	return t, nil
-}
-
-// ErrBadTuple says that a tuple is malformed or that the model has no place
-// for it.
-var ErrBadTuple = errors.New("bad tuple")
-
-func wellFormed(s string, isUser bool) bool {
-	typ, id, ok := strings.Cut(s, ":")
-	if isUser {
-		if obj, rel, has := strings.Cut(id, "#"); has {
-			if rel == "" || obj == "*" {
-				return false
-			}
-			id = obj
-		}
-	} else if id == "*" {
-		return false
-	}
-	return ok && typ != "" && id != "" && !strings.ContainsAny(typ, " #*@") && !strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r == 0x7f || r == ':' || r == '#' }) && len(s) <= 512
+// ID is the part after the colon.
+func (o Object) ID() string {
+	_, id, _ := strings.Cut(string(o), ":")
+	return id
 }

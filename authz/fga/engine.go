@@ -18,11 +18,13 @@ type Engine struct {
 	store store.Store
 	rows  rows
 
-	// mu is held for writing from before a commit until the index has it, so
-	// that no decision falls between the two.
-	mu    sync.RWMutex
-	index *index
-	stray []Tuple // stored, but without a place in the model
+	// writing is held by one writer at a time; mu besides, from before a commit
+	// until the index has it, so that no decision falls between the two and
+	// none waits for a large import to be checked and laid down.
+	writing sync.Mutex
+	mu      sync.RWMutex
+	index   *index
+	stray   []Tuple // stored, but without a place in the model
 }
 
 // Open loads the tuples under name in s and evaluates them under m.
@@ -34,6 +36,8 @@ func Open(s store.Store, name string, m *Model) (*Engine, error) {
 // SetModel evaluates under another model from now on. Tuples that it has no
 // place for stay in the store and count for nothing: see Stray.
 func (e *Engine) SetModel(m *Model) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.load(m)
@@ -58,7 +62,7 @@ func (e *Engine) load(m *Model) error {
 	x, stray := newIndex(m), []Tuple(nil)
 	err := e.store.View(func(tx store.Tx) error {
 		x, stray = newIndex(m), nil
-		return e.rows.all(tx, "", func(t Tuple) error {
+		return e.rows.all(tx, "", nil, func(t Tuple) error {
 			b, err := m.admit(t)
 			if err != nil {
 				stray = append(stray, t)

@@ -269,6 +269,18 @@ func (m *Model) Lookup(typ, relation string) bool {
 	return ok
 }
 
+// Types are the model's types, sorted.
+func (m *Model) Types() []string { return slices.Sorted(slices.Values(m.typeNames)) }
+
+// Relations are the relations of a type, sorted.
+func (m *Model) Relations(typ string) []string {
+	t, ok := m.types[typ]
+	if !ok {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m.byType[t]))
+}
+
 func (r *rewrite) walk(fn func(*rewrite)) {
 	fn(r)
 	for _, c := range r.children {

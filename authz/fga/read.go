@@ -14,9 +14,8 @@ import (
 func (e *Engine) Read(_ context.Context, filter Tuple, after *Tuple, limit int) (out []Tuple, err error) {
 	err = e.store.View(func(tx store.Tx) error {
 		out = nil
-		return e.rows.all(tx, filter.Object, func(t Tuple) error {
-			if (filter.User != "" && filter.User != t.User) || (filter.Relation != "" && filter.Relation != t.Relation) ||
-				(after != nil && Compare(t, *after) <= 0) {
+		return e.rows.all(tx, filter.Object, after, func(t Tuple) error {
+			if (filter.User != "" && filter.User != t.User) || (filter.Relation != "" && filter.Relation != t.Relation) {
 				return nil
 			}
 			out = append(out, t)

@@ -1,6 +1,7 @@
 package fga
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -58,8 +59,8 @@ func readCondition(value []byte) (*Condition, error) {
 }
 
 // all calls fn for the tuples of an object, of a type ("doc:"), or for all
-// ("") in order of their keys.
-func (r rows) all(tx store.Tx, object string, fn func(Tuple) error) error {
+// ("") in order of their keys, after the tuple after, if that is not nil.
+func (r rows) all(tx store.Tx, object string, after *Tuple, fn func(Tuple) error) error {
 	prefix := r.table().Key("")
 	if object != "" {
 		prefix = r.table().Key(object)
@@ -69,6 +70,11 @@ func (r rows) all(tx store.Tx, object string, fn func(Tuple) error) error {
 	}
 	var last Tuple
 	from, to := store.Prefix(prefix)
+	if after != nil {
+		if next := append(r.key(after.key()), 0); bytes.Compare(next, from) > 0 {
+			from = next
+		}
+	}
 	skip := len(r.table().Key(""))
 	return tx.Scan(from, to, func(k, value []byte) (err error) {
 		t, err := splitKey(string(k[skip:]))

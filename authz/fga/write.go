@@ -34,8 +34,8 @@ type Change struct {
 // Write changes tuples. It returns when the change is durable and the next
 // decision is made on it.
 func (e *Engine) Write(ctx context.Context, w Write) error {
-	e.mu.Lock() // no decision falls between the commit and the index
-	defer e.mu.Unlock()
+	e.writing.Lock()
+	defer e.writing.Unlock()
 	conditions, err := e.validate(w)
 	if err != nil {
 		return err
@@ -44,9 +44,23 @@ func (e *Engine) Write(ctx context.Context, w Write) error {
 		return err
 	}
 	var done []Change // of the attempt that was committed
+	held := false
+	defer func() {
+		if held {
+			e.mu.Unlock()
+		}
+	}()
 	err = e.store.Update(func(tx store.Tx) (err error) {
-		done, err = e.apply(tx, w, time.Now().UTC())
-		return err
+		if held { // the attempt before was not committed
+			held = false
+			e.mu.Unlock()
+		}
+		if done, err = e.apply(tx, w, time.Now().UTC()); err != nil {
+			return err
+		}
+		e.mu.Lock()
+		held = true
+		return nil
 	})
 	if err != nil {
 		return err
