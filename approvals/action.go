@@ -50,6 +50,11 @@ type Action struct {
 	Preview Preview
 	Need    Need
 	Read    authz.Label // what the session had read before it asked
+
+	// What it was made of, and what the provider said about that and about what
+	// it changes. The rules are asked about both again before it is sent.
+	Uses  []authz.Object
+	Facts authz.Facts
 }
 
 // Digest is a SHA-256 over (user, agent, account, tool, key, request bytes,

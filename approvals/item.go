@@ -78,6 +78,8 @@ type row struct {
 	Key       string          `json:"key"`
 	Request   Request         `json:"request"`
 	Policy    string          `json:"policy"`
+	Uses      []authz.Object  `json:"uses,omitempty"`
+	Facts     authz.Facts     `json:"facts,omitempty"`
 	Response  []byte          `json:"response,omitempty"`
 }
 
@@ -85,7 +87,7 @@ type row struct {
 func (r row) action(c authz.Caller) Action {
 	return Action{
 		Caller: c, Provider: r.Provider, Account: r.Account, Tool: r.Tool, Key: r.Key, Request: r.Request,
-		PolicyVersion: r.Policy, Title: r.Title, Preview: r.Preview, Need: r.Need, Read: r.Read,
+		PolicyVersion: r.Policy, Title: r.Title, Preview: r.Preview, Need: r.Need, Read: r.Read, Uses: r.Uses, Facts: r.Facts,
 	}
 }
 
@@ -104,5 +106,6 @@ func newItem(a Action, expires time.Duration) row {
 			Digest:    a.Digest(), Created: now, Expires: now.Add(expires),
 		},
 		Principal: p, Key: a.Key, Request: a.Clone().Request, Policy: a.PolicyVersion,
+		Uses: a.Uses, Facts: a.Facts,
 	}
 }

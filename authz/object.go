@@ -56,8 +56,24 @@ func (o Object) Type() string {
 	return typ
 }
 
+// Part is the object of type typ that the first n parts of o's id name: the
+// repository of an issue, the workspace of a message. It is nothing if o's id
+// has fewer.
+func (o Object) Part(typ string, n int) Object {
+	parts := strings.SplitN(o.ID(), "/", n+1)
+	if len(parts) < n || parts[0] == "" {
+		return ""
+	}
+	return Object(typ + ":" + strings.Join(parts[:n], "/"))
+}
+
 // ID is the part after the colon.
 func (o Object) ID() string {
 	_, id, _ := strings.Cut(string(o), ":")
 	return id
+}
+
+// Is is the fact that user stands in relation to o.
+func (o Object) Is(relation string, user Object) Tuple {
+	return Tuple{User: string(user), Relation: relation, Object: o}
 }

@@ -46,8 +46,20 @@ func (t Tuple) fga() fga.Tuple {
 
 func tupleOf(t fga.Tuple) Tuple { return Tuple{t.User, t.Relation, Object(t.Object), t.Condition} }
 
-// Facts are contextual tuples: true for one decision, never stored.
+// Facts are contextual tuples: they hold for one decision and are no rules.
 type Facts []Tuple
+
+// Set is fs without repetitions.
+func (fs Facts) Set() (out Facts) {
+	seen := make(map[Tuple]bool, len(fs))
+	for _, f := range fs {
+		if !seen[f] {
+			seen[f] = true
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 func (fs Facts) fga() []fga.Tuple {
 	if len(fs) == 0 {

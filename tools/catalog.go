@@ -97,6 +97,26 @@ func (c *Catalog) Has(name string) bool { _, ok := c.find(name); return ok }
 
 func (c *Catalog) provider(t Tool) Provider { return c.providers[c.byName[t.spec.Name].provider] }
 
+// facts are what the rules know of a tool: its toolset and what it does.
+func (c *Catalog) facts(t Tool) authz.Facts {
+	o := authz.ToolObject(t.spec.Name)
+	set := ownToolset
+	if e := c.byName[t.spec.Name]; e.provider >= 0 {
+		set = c.providers[e.provider].Toolset
+	}
+	return authz.Facts{
+		o.Is("toolset", authz.NewObject("toolset", set)),
+		o.Is("effect", authz.NewObject("effect", t.spec.Effect.String())),
+	}
+}
+
+// ownToolset is the toolset of deputy's own tools, for the rules.
+const ownToolset = "deputy"
+
+func (c *Catalog) question(t Tool) authz.Question {
+	return authz.Question{Tool: t.spec.Name, Facts: c.facts(t)}
+}
+
 // version names the policy a yes was given under.
 func (c *Catalog) version(p Policy, origins string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s", p, origins))

@@ -16,18 +16,8 @@ const maxAnswer = 64 << 10
 // visible asks the rules about all resources in one batch and joins the labels
 // of those that may be seen.
 func (g *Guard) visible(ctx context.Context, c authz.Caller, account authz.Object, rs []Resource) ([]bool, authz.Label, error) {
-	objects := make([]authz.Object, len(rs))
-	facts := accountFacts(c, account)
-	seen := map[authz.Tuple]bool{}
-	for i, r := range rs {
-		objects[i] = r.Object()
-		for _, f := range r.Facts(account) {
-			if !seen[f] {
-				seen[f] = true
-				facts = append(facts, f)
-			}
-		}
-	}
+	objects, facts := about(account, rs)
+	facts = append(facts, accountFacts(c, account)...)
 	visible, err := g.c.Engine.Visible(ctx, c, objects, facts)
 	if err != nil {
 		return nil, authz.Label{}, err
@@ -39,6 +29,15 @@ func (g *Guard) visible(ctx context.Context, c authz.Caller, account authz.Objec
 		}
 	}
 	return visible, label, nil
+}
+
+// about is what resources are for the rules, and what is known about them.
+func about(account authz.Object, rs []Resource) (objects []authz.Object, facts authz.Facts) {
+	for _, r := range rs {
+		objects = append(objects, r.Object())
+		facts = append(facts, r.Facts(account)...)
+	}
+	return objects, facts.Set()
 }
 
 // A cursor is sealed, so that it tells an agent nothing about what was

@@ -173,7 +173,7 @@ func (g *Guard) admit(ctx context.Context, k *call) error {
 	if k.tool.spec.Name == "" {
 		return errNoSuchTool
 	}
-	ruling, err := g.c.Engine.Admit(ctx, k.caller, authz.Question{Tool: k.tool.spec.Name})
+	ruling, err := g.c.Engine.Admit(ctx, k.caller, g.c.Catalog.question(k.tool))
 	if err == nil && !ruling.Allowed {
 		err = errNoSuchTool
 	}

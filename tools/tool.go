@@ -103,6 +103,10 @@ type Provider struct {
 	// account. A request it cannot read is not asked about and not sent.
 	Render func(account string, r approvals.Request) (approvals.Preview, error)
 
+	// Where says where an object is, as far as its name tells: a file in its
+	// folders, those in their repository, all in the account.
+	Where func(account, o authz.Object) authz.Facts
+
 	// Spell writes an object of this provider as its tools write it, so that a
 	// rule finds it: GitHub, say, does not tell capitals apart. nil changes
 	// nothing.

@@ -19,14 +19,6 @@ func (g *Guard) ask(ctx context.Context, k *call, p planned, read bool) (approva
 	if read && len(p.uses) == 0 {
 		return approvals.Item{}, fmt.Errorf("tools: %s read something and its plan does not say what", k.tool.spec.Name)
 	}
-	account := AccountObject(k.lease.Account().ID)
-	visible, _, err := g.visible(ctx, k.caller, account, p.uses)
-	if err != nil {
-		return approvals.Item{}, err
-	}
-	if slices.Contains(visible, false) {
-		return approvals.Item{}, errNotFound
-	}
 	provider := g.c.Catalog.provider(k.tool)
 	preview, err := provider.Render(k.lease.Account().Name, p.request)
 	if err != nil {
@@ -38,22 +30,36 @@ func (g *Guard) ask(ctx context.Context, k *call, p planned, read bool) (approva
 		Key: text(k.args["idempotency_key"]), Request: p.request, PolicyVersion: g.version(),
 		Title: k.tool.spec.Title, Preview: preview, Need: g.c.Policy.need(k.tool.spec), Read: g.sessionLabel(k.caller),
 	}
+	action.Uses, action.Facts = about(AccountObject(action.Account), p.uses)
 	if err := g.mayChange(ctx, action); err != nil {
 		return approvals.Item{}, err
 	}
 	return g.c.Ledger.Ask(ctx, action)
 }
 
-// mayChange asks the rules about the account and what the request touches, as
-// Render read it from the bytes.
+// mayChange asks the rules about what the plan was made of, about the account,
+// and about what the request touches, as Render read it from the bytes.
 func (g *Guard) mayChange(ctx context.Context, a approvals.Action) error {
 	account := AccountObject(a.Account)
-	facts := accountFacts(a.Caller, account)
+	tool, ok := g.c.Catalog.find(a.Tool)
+	if !ok {
+		return errNoSuchTool
+	}
+	facts := append(accountFacts(a.Caller, account), a.Facts...)
+	visible, err := g.c.Engine.Visible(ctx, a.Caller, a.Uses, facts)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(visible, false) {
+		return errNotFound
+	}
+	where := g.c.Catalog.provider(tool).Where
+	facts = append(facts, g.c.Catalog.facts(tool)...)
 	for _, o := range a.Preview.Changes {
-		facts = append(facts, authz.Tuple{User: string(account), Relation: "account", Object: o})
+		facts = append(facts, where(account, o)...)
 	}
 	ruling, err := g.c.Engine.Admit(ctx, a.Caller, authz.Question{
-		Tool: a.Tool, Changes: append([]authz.Object{account}, a.Preview.Changes...), Facts: facts,
+		Tool: a.Tool, Changes: append([]authz.Object{account}, a.Preview.Changes...), Facts: facts.Set(),
 	})
 	if err == nil && !ruling.Allowed {
 		err = errNotFound
@@ -62,7 +68,7 @@ func (g *Guard) mayChange(ctx context.Context, a approvals.Action) error {
 }
 
 func accountFacts(c authz.Caller, account authz.Object) authz.Facts {
-	return authz.Facts{{User: string(authz.UserOf(c)), Relation: "owner", Object: account}}
+	return authz.Facts{account.Is("owner", authz.UserOf(c))}
 }
 
 // flights runs one send per request in this process; others wait for it.

@@ -1,6 +1,8 @@
 package fga
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +11,7 @@ import (
 
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"github.com/openfga/language/pkg/go/transformer"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // Model is an authorization model, schema 1.1, checked and made ready for
@@ -75,26 +78,42 @@ func ParseModel(text string) (*Model, error) {
 	return NewModel(proto)
 }
 
-// ParseModules reads a modular model: the text of its fga.mod, and read for
-// each file that it names.
-func ParseModules(mod string, read func(name string) (string, error)) (*Model, error) {
+// JoinModules makes one model, in OpenFGA's JSON, of a modular one: the text
+// of its fga.mod, and read for each file that it names.
+func JoinModules(mod string, read func(name string) (string, error)) (string, error) {
+	invalid := func(err error) error { return fail(InvalidModel, fmt.Errorf("authorization model: %w", err)) }
 	file, err := transformer.TransformModFile(mod)
 	if err != nil {
-		return nil, fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
+		return "", invalid(err)
 	}
 	var modules []transformer.ModuleFile
 	for _, c := range file.Contents.Value {
 		text, err := read(c.Value)
 		if err != nil {
-			return nil, fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
+			return "", invalid(err)
 		}
 		modules = append(modules, transformer.ModuleFile{Name: c.Value, Contents: text})
 	}
 	proto, err := transformer.TransformModuleFilesToModel(modules, file.Schema.Value)
 	if err != nil {
-		return nil, fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
+		return "", invalid(err)
 	}
-	return NewModel(proto)
+	text, err := protojson.Marshal(proto)
+	if err != nil {
+		return "", invalid(err)
+	}
+	var stable bytes.Buffer // protojson's spaces vary from build to build
+	err = json.Indent(&stable, text, "", "  ")
+	return stable.String(), err
+}
+
+// ParseModules reads a modular model, see JoinModules.
+func ParseModules(mod string, read func(name string) (string, error)) (*Model, error) {
+	text, err := JoinModules(mod, read)
+	if err != nil {
+		return nil, err
+	}
+	return ParseModel(text)
 }
 
 // NewModel checks a model in OpenFGA's own message.

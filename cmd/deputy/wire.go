@@ -18,6 +18,7 @@ import (
 
 	"deputy/approvals"
 	"deputy/authz"
+	"deputy/authz/storefile"
 	"deputy/internal/audit"
 	"deputy/internal/config"
 	"deputy/internal/login"
@@ -37,7 +38,7 @@ type app struct {
 
 	store  store.Store
 	door   *authz.Door
-	engine *authz.Embedded
+	engine *authz.Rules
 	ledger *approvals.Ledger
 	vault  *vault.Vault
 	guard  *tools.Guard
@@ -111,7 +112,7 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	}); err != nil {
 		return nil, err
 	}
-	model, err := modelText(c.Authz.Model)
+	model, err := modelFile(c.Authz.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -236,15 +237,16 @@ func privateDir(path string) error {
 	return nil
 }
 
-func modelText(model string) (string, error) {
-	if model == "builtin" {
-		return "", nil
+// modelFile reads the model that the configuration names, if it names one.
+func modelFile(path string) (*authz.Model, error) {
+	if path == "builtin" {
+		return nil, nil
 	}
-	data, err := os.ReadFile(model)
+	text, err := storefile.ReadModel(path)
 	if err != nil {
-		return "", fmt.Errorf("authz.model: %w", err)
+		return nil, fmt.Errorf("authz.model: %w", err)
 	}
-	return string(data), nil
+	return &text, nil
 }
 
 // policy reads the configuration's words; they were checked when it was read.

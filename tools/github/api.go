@@ -77,11 +77,16 @@ func strange() error {
 
 // home is a repository as GitHub answered for it, and who asks.
 type home struct {
-	asked   repo // the name it was asked for under
-	repo    repo // its own name
-	public  bool // for certain
-	account string
+	asked      repo   // the name it was asked for under
+	repo       repo   // its own name
+	visibility string // public or private, where the answer says so
+	account    string
 }
+
+const (
+	public  = "public"
+	private = "private"
+)
 
 // moved reports whether the repository was reached under another name.
 func (h home) moved() bool { return !h.repo.is(h.asked) }
@@ -110,13 +115,20 @@ func look(ctx context.Context, a *tools.Account, at repo) (home, error) {
 	if !ok {
 		return home{}, strange()
 	}
-	public := w.Private != nil && !*w.Private && (w.Visibility == "" || w.Visibility == "public")
-	return home{asked: at, repo: found, public: public, account: a.Name()}, nil
+	h := home{asked: at, repo: found, account: a.Name()}
+	switch {
+	case w.Private == nil: // unsaid is neither
+	case *w.Private, w.Visibility != "" && w.Visibility != public: // internal is for a company
+		h.visibility = private
+	default:
+		h.visibility = public
+	}
+	return h, nil
 }
 
 type wireRepo struct {
 	FullName   string `json:"full_name"`
-	Private    *bool  // unsaid is not public
+	Private    *bool
 	Visibility string
 }
 

@@ -66,7 +66,7 @@ func planIssue(ctx context.Context, a *tools.Account, in issueWriteInput) (plan 
 		} else if err != nil {
 			return plan, err
 		}
-		plan.Uses = []tools.Resource{at.repo.place()}
+		plan.Uses = []tools.Resource{at.place()}
 		plan.Request = createForm.request(target{repo: at.repo}, c)
 		return plan, nil
 	}
@@ -90,7 +90,7 @@ func planIssue(ctx context.Context, a *tools.Account, in issueWriteInput) (plan 
 // read one name and the write would reach another.
 func existing(ctx context.Context, a *tools.Account, asked repo, number int) (target, tools.Resource, error) {
 	var w wireIssue
-	err := a.Get(ctx, tools.Path("/repos/{}/{}/issues/{}", asked.owner, asked.name, strconv.Itoa(number)).String(), &w)
+	at, err := visit(ctx, a, asked, tools.Path("/repos/{}/{}/issues/{}", asked.owner, asked.name, strconv.Itoa(number)), &w)
 	if missing(err) {
 		return target{}, nil, tools.NotFound()
 	} else if err != nil {
@@ -103,7 +103,9 @@ func existing(ctx context.Context, a *tools.Account, asked repo, number int) (ta
 	if !r.is(asked) || w.Number != number {
 		return target{}, nil, tools.NotFound()
 	}
-	return target{r, number}, r.issue(number), nil
+	used := r.issue(number)
+	used.kind = at.kind(r)
+	return target{r, number}, used, nil
 }
 
 func (c change) checkCreate() error {

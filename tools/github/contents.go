@@ -87,7 +87,7 @@ func (h home) file(w wireContent) (File, error) {
 		return File{}, strange()
 	}
 	f := File{Path: w.Path, Type: w.Type, Size: w.Size, Target: w.Target, place: r.file(w.Path)}
-	f.label = h.kept(r)
+	f.label, f.kind = h.kept(r), h.kind(r)
 	return f, nil
 }
 

@@ -99,6 +99,7 @@ func Provider() tools.Provider {
 		},
 		Toolset: "github",
 		Render:  render,
+		Where:   where,
 		Spell:   spell,
 	}
 	for _, o := range offers {

@@ -14,16 +14,46 @@ type place struct {
 	repo   repo
 	object authz.Object
 	label  authz.Label
+	kind   string // of the repository: public or private, or nothing if that is not known
 }
 
 func (p place) Object() authz.Object { return p.object }
 func (p place) Label() authz.Label   { return p.label }
 
 func (p place) Facts(account authz.Object) authz.Facts {
-	in := p.repo.object()
-	facts := authz.Facts{{User: string(account), Relation: "account", Object: in}}
-	if p.object != in {
-		facts = append(facts, authz.Tuple{User: string(in), Relation: "repo", Object: p.object})
+	facts := where(account, p.object)
+	for _, kind := range []string{"public", "private"} {
+		if p.kind == "" || p.kind == kind { // what is not known may be either
+			facts = append(facts, p.repo.object().Is("kind", authz.NewObject("kind", "github")+authz.Object("/"+kind)))
+		}
+	}
+	return facts
+}
+
+// where is what the name of an object says about where it is: its organisation,
+// its repository, the folders above it.
+func where(account, o authz.Object) authz.Facts {
+	org, repo := o.Part("github_org", 1), o.Part("github_repo", 2)
+	facts := authz.Facts{org.Is("account", account)}
+	if o.Type() != "github_org" && repo != "" {
+		facts = append(facts, repo.Is("org", org))
+	}
+	switch o.Type() {
+	case "github_issue":
+		facts = append(facts, o.Is("repo", repo))
+	case "github_pull":
+		issue := o.Part("github_issue", 3)
+		facts = append(facts, issue.Is("repo", repo), o.Is("issue", issue))
+	case "github_path":
+		parent := repo
+		for n := 3; ; n++ {
+			at := o.Part("github_path", n)
+			if at == "" {
+				break
+			}
+			facts = append(facts, at.Is("parent", parent))
+			parent = at
+		}
 	}
 	return facts
 }
@@ -37,11 +67,11 @@ func (r repo) object() authz.Object {
 	return authz.NewObject("github_repo", strings.ToLower(r.owner), strings.ToLower(r.name))
 }
 
-func (r repo) place() place { return place{r, r.object(), unknown} }
+func (r repo) place() place { return place{r, r.object(), unknown, ""} }
 
 func (r repo) issue(number int) place {
 	o := authz.NewObject("github_issue", strings.ToLower(r.owner), strings.ToLower(r.name), strconv.Itoa(number))
-	return place{r, o, unknown}
+	return place{r, o, unknown, ""}
 }
 
 // file is the place of a file or directory; git tells cases apart in paths. The
@@ -50,8 +80,8 @@ func (r repo) file(path string) place {
 	if path == "" {
 		return r.place()
 	}
-	o := authz.NewPathObject("github_file", strings.ToLower(r.owner), strings.ToLower(r.name), path)
-	return place{r, o, unknown}
+	o := authz.NewPathObject("github_path", strings.ToLower(r.owner), strings.ToLower(r.name), path)
+	return place{r, o, unknown, ""}
 }
 
 // Issue is an issue or a pull request, which at GitHub is one too.
@@ -145,10 +175,25 @@ func (h home) kept(r repo) authz.Label {
 	switch {
 	case !r.is(h.repo):
 		return unknown
-	case h.public:
+	case h.visibility == public:
 		return authz.Label{Integrity: authz.Untrusted, Confidentiality: authz.Public}
 	}
 	return authz.Label{Integrity: authz.Trusted, Confidentiality: authz.Private}
+}
+
+// kind is whether the repository r is public, where that is known.
+func (h home) kind(r repo) string {
+	if !r.is(h.repo) {
+		return ""
+	}
+	return h.visibility
+}
+
+// place is the repository itself, as GitHub answered for it.
+func (h home) place() place {
+	p := h.repo.place()
+	p.kind = h.visibility
+	return p
 }
 
 // issue makes a result of an answer, with at most so many bytes of its text.
@@ -169,7 +214,7 @@ func (h home) issue(w wireIssue, most int) (Issue, error) {
 		i.Assignees = append(i.Assignees, a.name())
 	}
 	i.Body, i.BodyCut = cut(w.Body, most)
-	i.label = h.written(r, w.User, w.Association, w.App != nil)
+	i.label, i.kind = h.written(r, w.User, w.Association, w.App != nil), h.kind(r)
 	return i, nil
 }
 
@@ -181,7 +226,7 @@ func (h home) comment(w wireComment, most int) (Comment, error) {
 	}
 	c := Comment{ID: w.ID, Author: w.User.name(), Created: w.Created, Updated: w.Updated, URL: w.URL, place: r.issue(number)}
 	c.Body, c.BodyCut = cut(w.Body, most)
-	c.label = h.written(r, w.User, w.Association, w.App != nil)
+	c.label, c.kind = h.written(r, w.User, w.Association, w.App != nil), h.kind(r)
 	return c, nil
 }
 
@@ -191,9 +236,9 @@ func spell(o authz.Object) authz.Object {
 	typ, id, _ := strings.Cut(string(o), ":")
 	parts := strings.SplitN(id, "/", 3)
 	switch {
-	case typ == "github_repo" || typ == "github_issue":
+	case typ == "github_org" || typ == "github_repo" || typ == "github_issue" || typ == "github_pull":
 		return authz.Object(typ + ":" + strings.ToLower(id))
-	case typ == "github_file" && len(parts) == 3:
+	case typ == "github_path" && len(parts) == 3:
 		return authz.Object(typ + ":" + strings.ToLower(parts[0]+"/"+parts[1]) + "/" + parts[2])
 	}
 	return o

@@ -99,6 +99,9 @@ func (f form) target(r approvals.Request) (t target, ok bool) {
 // preview begins what a person reads with where the write goes.
 func (t target) preview() approvals.Preview {
 	p := approvals.Preview{Changes: []authz.Object{t.repo.object()}}
+	if t.number > 0 {
+		p.Changes = []authz.Object{t.repo.issue(t.number).object}
+	}
 	p.Fields = append(p.Fields, approvals.Field{Name: "Repository", Value: t.repo.String()})
 	if t.number > 0 {
 		p.Fields = append(p.Fields, approvals.Field{Name: "Issue", Value: "#" + strconv.Itoa(t.number)})

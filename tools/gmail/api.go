@@ -133,10 +133,11 @@ func (l labels) find(label string) (id string, ok bool) {
 }
 
 // shownHeaders are those of a message that tools show or reply with.
-var shownHeaders = []string{"From", "Reply-To", "To", "Cc", "Bcc", "Subject", "Message-ID", "In-Reply-To", "References"}
+var shownHeaders = []string{"From", "Sender", "Reply-To", "To", "Cc", "Bcc", "Subject", "Message-ID", "In-Reply-To", "References"}
 
-// readThread reads a thread. The formats are Gmail's: minimal has labels and
-// snippets, metadata the headers too, full everything but attachments.
+// readThread reads a thread. The formats are Gmail's: metadata has labels,
+// snippets and headers, full everything but attachments. Less is never asked
+// for: rules go by senders.
 func readThread(ctx context.Context, a *tools.Account, id, format string) (wireThread, error) {
 	var t wireThread
 	err := a.Get(ctx, formatted(tools.Path(me+"/threads/{}", id), format), &t)

@@ -92,5 +92,7 @@ func Provider() tools.Provider {
 			reply,
 		},
 		Render: render,
+		Where:  where,
+		Spell:  spell,
 	}
 }

@@ -3,6 +3,7 @@ package gmail
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"deputy/authz"
 )
@@ -86,24 +87,35 @@ type place struct {
 	mailbox string
 	thread  string   // the thread a message is part of
 	labels  []string // ids and names
+	senders []string // addresses
 	own     bool
 }
 
-// facts places an object in its account and under its labels.
+// facts places an object in its mailbox, under its labels, with its senders.
 func (p place) facts(account, object authz.Object) authz.Facts {
-	out := authz.Facts{{User: string(account), Relation: "account", Object: object}}
+	out := where(account, object)
+	mailbox := authz.NewObject("gmail_mailbox", p.mailbox)
 	if thread := authz.NewObject("gmail_thread", p.mailbox, p.thread); object.Type() == "gmail_message" && p.thread != "" {
-		out = append(out,
-			authz.Tuple{User: string(account), Relation: "account", Object: thread},
-			authz.Tuple{User: string(thread), Relation: "thread", Object: object})
+		out = append(out, thread.Is("mailbox", mailbox), object.Is("thread", thread))
 	}
 	for _, l := range p.labels {
 		label := authz.NewObject("gmail_label", p.mailbox, l)
-		out = append(out,
-			authz.Tuple{User: string(account), Relation: "account", Object: label},
-			authz.Tuple{User: string(label), Relation: "label", Object: object})
+		out = append(out, label.Is("mailbox", mailbox), object.Is("label", label))
+	}
+	for _, s := range p.senders {
+		out = append(out, sentBy(object, s)...)
 	}
 	return out
+}
+
+// where is what the name of an object says about where it is.
+func where(account, o authz.Object) authz.Facts {
+	mailbox := o.Part("gmail_mailbox", 1)
+	facts := authz.Facts{mailbox.Is("account", account)}
+	if o.Type() != "gmail_mailbox" {
+		facts = append(facts, o.Is("mailbox", mailbox))
+	}
+	return facts
 }
 
 // Label is private: no mail is for the world. It is untrusted unless all of it
@@ -133,6 +145,11 @@ func (l labels) placeOf(mailbox string, messages ...wireMessage) place {
 		for _, id := range m.LabelIDs {
 			add(id)
 			add(l[id])
+		}
+		for _, s := range m.senders() {
+			if !slices.Contains(p.senders, s) {
+				p.senders = append(p.senders, s)
+			}
 		}
 	}
 	return p

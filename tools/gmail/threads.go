@@ -69,16 +69,12 @@ func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.F
 		return none, err
 	}
 
-	format := "metadata"
-	if in.Detail == "ids" {
-		format = "minimal"
-	}
 	found := make([]*Thread, len(answer.Threads))
 	var each errgroup.Group
 	each.SetLimit(parallelThreads)
 	for i, listed := range answer.Threads {
 		each.Go(func() error {
-			t, err := readThread(ctx, a, listed.ID, format)
+			t, err := readThread(ctx, a, listed.ID, "metadata")
 			if missing(err) {
 				return nil // deleted since it was listed
 			}

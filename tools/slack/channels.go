@@ -77,10 +77,19 @@ func openListCursor(text string) (cursor string, skip int) {
 }
 
 func channelOf(team string, w wireChannel) Channel {
+	kind := ""
+	switch {
+	case w.IsIM:
+		kind = "im"
+	case w.IsMPIM:
+		kind = "mpim"
+	case w.IsPrivate:
+		kind = "private_channel"
+	}
 	return Channel{
 		ID: w.ID, Name: line(w.Name), Topic: readable(w.Topic.Value, nil), Purpose: readable(w.Purpose.Value, nil),
 		Private: w.IsPrivate || w.IsIM || w.IsMPIM, External: w.IsExtShared, Archived: w.IsArchived,
-		Member: w.IsMember || w.IsIM, Members: w.Members, team: team,
+		Member: w.IsMember || w.IsIM, Members: w.Members, team: team, kind: kind,
 	}
 }
 

@@ -109,13 +109,14 @@ func messages(ctx context.Context, a *tools.Account, channel, place string, path
 		ids = append(append(ids, w.User), mentioned(w.body())...)
 	}
 	names := displayNames(ctx, a, ids)
+	team, _ := whose(a.Name())
+	where := channelOf(team, in)
 	items := make([]Message, len(answer.Messages))
 	for i, w := range answer.Messages {
 		items[i] = messageOf(a.Name(), channel, w, names)
-		items[i].External = in.IsExtShared
+		items[i].External, items[i].in = in.IsExtShared, &where
 	}
-	team, _ := whose(a.Name())
-	found := tools.Items(items...).Within(channelOf(team, in))
+	found := tools.Items(items...).Within(where)
 	if next := answer.Metadata.NextCursor; next != "" {
 		found = found.Next(place + " " + next)
 	}

@@ -1,6 +1,7 @@
 package slack
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -21,11 +22,28 @@ type Channel struct {
 	Members  int    `json:"members,omitempty"`
 
 	team string
+	kind string // im, mpim or private_channel; else it is a public one
 }
 
 func (c Channel) Object() authz.Object { return channelObject(c.team, c.ID) }
 func (c Channel) Facts(account authz.Object) authz.Facts {
-	return channelFacts(account, c.Object())
+	facts := where(account, c.Object())
+	for _, k := range c.kinds() {
+		facts = append(facts, c.Object().Is("kind", authz.Object("kind:slack/"+k)))
+	}
+	return facts
+}
+
+// kinds is what Slack says the channel is.
+func (c Channel) kinds() []string {
+	k := []string{cmp.Or(c.kind, "public_channel")}
+	if c.External {
+		k = append(k, "shared")
+	}
+	if !c.Member {
+		k = append(k, "not_joined")
+	}
+	return k
 }
 
 // Label is private even for a public channel: a workspace is not the world.
@@ -48,12 +66,16 @@ type Message struct {
 	Reactions  []string `json:"reactions,omitempty"`
 
 	team, channel string
-	own           bool // every word of it is the account's user's own
+	own           bool     // every word of it is the account's user's own
+	in            *Channel // where it was read
 }
 
 func (m Message) Object() authz.Object { return messageObject(m.team, m.channel, m.TS) }
 func (m Message) Facts(account authz.Object) authz.Facts {
-	return messageFacts(account, m.team, m.channel, m.TS)
+	if m.in != nil {
+		return append(m.in.Facts(account), m.Object().Is("channel", m.in.Object()))
+	}
+	return where(account, m.Object())
 }
 func (m Message) Label() authz.Label {
 	l := authz.Label{Integrity: authz.Untrusted, Confidentiality: authz.Private}
@@ -75,7 +97,7 @@ type Posted struct {
 
 func (p Posted) Object() authz.Object { return messageObject(p.team, p.ChannelID, p.MessageTS) }
 func (p Posted) Facts(account authz.Object) authz.Facts {
-	return messageFacts(account, p.team, p.ChannelID, p.MessageTS)
+	return where(account, p.Object())
 }
 func (p Posted) Label() authz.Label {
 	return authz.Label{Integrity: authz.Trusted, Confidentiality: authz.Private}
@@ -89,13 +111,17 @@ func messageObject(team, channel, ts string) authz.Object {
 	return authz.NewObject("slack_message", team, channel, ts)
 }
 
-func channelFacts(account, channel authz.Object) authz.Facts {
-	return authz.Facts{{User: string(account), Relation: "account", Object: channel}}
-}
-
-func messageFacts(account authz.Object, team, channel, ts string) authz.Facts {
-	in := channelObject(team, channel)
-	return append(channelFacts(account, in), authz.Tuple{User: string(in), Relation: "channel", Object: messageObject(team, channel, ts)})
+// where is what the name of an object says about where it is.
+func where(account, o authz.Object) authz.Facts {
+	workspace, channel := o.Part("slack_workspace", 1), o.Part("slack_channel", 2)
+	facts := authz.Facts{workspace.Is("account", account)}
+	if o.Type() == "slack_channel" || o.Type() == "slack_message" {
+		facts = append(facts, channel.Is("workspace", workspace))
+	}
+	if o.Type() == "slack_message" {
+		facts = append(facts, o.Is("channel", channel))
+	}
+	return facts
 }
 
 // The forms of what names a conversation or a message. Slack also takes

@@ -88,6 +88,7 @@ func Provider() tools.Provider {
 			sendMessage,
 		},
 		Render: render,
+		Where:  where,
 	}
 }
 

@@ -43,7 +43,7 @@ type World struct {
 	Guard  *tools.Guard
 	Vault  *vault.Vault
 	Ledger *approvals.Ledger
-	Engine *authz.Embedded
+	Engine *authz.Rules
 	Store  store.Store
 	Door   *authz.Door
 	Fake   Fake
@@ -83,7 +83,7 @@ func NewWith(t testing.TB, p tools.Provider, fake Fake, change func(*vault.Provi
 		Store: w.Store, Sealer: box, Audit: log, Door: w.Door, Channels: []string{"client", "page", "cli"},
 	})
 	check(t, err)
-	w.Engine, err = authz.Open(w.Store, "")
+	w.Engine, err = authz.Open(w.Store, nil)
 	check(t, err)
 	w.Vault, err = vault.Open(vault.Config{
 		Store: w.Store, Sealer: box, Audit: log, Ledger: w.Ledger, Providers: []vault.Provider{p.Provider},
