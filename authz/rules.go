@@ -108,9 +108,14 @@ func (r *Rules) Write(ctx context.Context, writes, deletes []Tuple) error {
 	if len(writes)+len(deletes) == 0 {
 		return nil
 	}
+	return r.WriteMany(ctx, writes, deletes, nil)
+}
+
+// WriteMany is Write for so many that a person wants to see how far it is.
+func (r *Rules) WriteMany(ctx context.Context, writes, deletes []Tuple, progress func(done, of int)) error {
 	r.writing.RLock()
 	defer r.writing.RUnlock()
-	if err := r.backend.Write(ctx, fga.Write{Writes: Facts(writes).fga(), Deletes: Facts(deletes).fga()}); err != nil {
+	if err := r.backend.Write(ctx, fga.Write{Writes: Facts(writes).fga(), Deletes: Facts(deletes).fga(), Progress: progress}); err != nil {
 		return explained(err)
 	}
 	return nil

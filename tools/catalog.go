@@ -117,6 +117,29 @@ func (c *Catalog) question(t Tool) authz.Question {
 	return authz.Question{Tool: t.spec.Name, Facts: c.facts(t)}
 }
 
+// Known is what is known about an object without asking a provider: of a tool
+// what it is, of what lies in an account where it lies, by its name. What
+// providers' answers add, labels or kinds, is not there.
+func (c *Catalog) Known(o authz.Object, accounts ...authz.Object) authz.Facts {
+	if o.Type() == "tool" {
+		t, ok := c.find(o.ID())
+		if !ok {
+			return nil
+		}
+		return append(c.facts(t), authz.Offered(o.ID()))
+	}
+	var facts authz.Facts
+	for _, p := range c.providers {
+		for _, account := range accounts {
+			name, _, _ := cutAccount(account.ID())
+			if name == p.Name && strings.HasPrefix(o.Type(), p.Toolset+"_") {
+				facts = append(facts, p.Where(account, o)...)
+			}
+		}
+	}
+	return facts.Set()
+}
+
 // version names the policy a yes was given under.
 func (c *Catalog) version(p Policy, origins string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s", p, origins))
@@ -170,8 +193,8 @@ func (c *Catalog) Validate() error {
 		say("tools/list takes %d bytes, the budget is %d", size, maxListing)
 	}
 	for _, p := range c.providers {
-		if len(p.Reads) == 0 || p.Render == nil || p.Fault == nil {
-			say("provider %s declares no reads, no Render or no Fault", p.Name)
+		if len(p.Reads) == 0 || p.Render == nil || p.Fault == nil || p.Where == nil {
+			say("provider %s declares no reads, no Render, no Where or no Fault", p.Name)
 		}
 	}
 	return errors.Join(errs...)

@@ -35,9 +35,15 @@ type note struct {
 func (n note) Object() authz.Object {
 	return authz.NewObject("github_issue", "octo", "notes", strconv.Itoa(n.ID))
 }
-func (n note) Facts(account authz.Object) authz.Facts {
-	repo := authz.NewObject("github_repo", "octo", "notes")
-	return authz.Facts{{User: string(account), Relation: "account", Object: repo}, {User: string(repo), Relation: "repo", Object: n.Object()}}
+func (n note) Facts(account authz.Object) authz.Facts { return whereNote(account, n.Object()) }
+
+func whereNote(account, o authz.Object) authz.Facts {
+	org, repo := o.Part("github_org", 1), o.Part("github_repo", 2)
+	facts := authz.Facts{org.Is("account", account), repo.Is("org", org)}
+	if o.Type() == "github_issue" {
+		facts = append(facts, o.Is("repo", repo))
+	}
+	return facts
 }
 func (n note) Label() authz.Label {
 	return authz.Label{Integrity: authz.Untrusted, Confidentiality: authz.Public}
@@ -182,7 +188,7 @@ func notesProvider() tools.Provider {
 				return ""
 			},
 		},
-		Toolset: "github", Tools: []tools.Tool{notesList, notesAdd, notesDraft}, Render: renderNote,
+		Toolset: "github", Tools: []tools.Tool{notesList, notesAdd, notesDraft}, Render: renderNote, Where: whereNote,
 	}
 }
 
@@ -620,6 +626,7 @@ func TestCatalogRefusesBadDeclarations(t *testing.T) {
 		"no tool":       func(p *tools.Provider) { p.Tools = append(p.Tools, tools.Tool{}) },
 		"other toolset": func(p *tools.Provider) { p.Toolset = "gmail" },
 		"no Render":     func(p *tools.Provider) { p.Render = nil },
+		"no Where":      func(p *tools.Provider) { p.Where = nil },
 		"no reads":      func(p *tools.Provider) { p.Reads = nil },
 		"unknown tool in a doc": func(p *tools.Provider) {
 			p.Tools = append(p.Tools, tools.Read(tools.Spec{Name: "github_x", Title: "X", Doc: "Use github_notes_remove.", Scopes: []string{"x"}},

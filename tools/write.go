@@ -67,6 +67,7 @@ func (g *Guard) mayChange(ctx context.Context, a approvals.Action) error {
 	return err
 }
 
+// accountFacts: a caller's accounts are the caller's.
 func accountFacts(c authz.Caller, account authz.Object) authz.Facts {
 	return authz.Facts{account.Is("owner", authz.UserOf(c))}
 }

@@ -22,6 +22,16 @@ type Write struct {
 
 	IgnoreDuplicates bool // writing what is there, with the same condition, is no error
 	IgnoreMissing    bool // deleting what is not there is no error
+
+	// Progress, if it is there, is told how many tuples of how many are laid
+	// down. They are committed together, after the last.
+	Progress func(done, of int)
+}
+
+func (w Write) progress(done int) {
+	if w.Progress != nil {
+		w.Progress(done, len(w.Writes)+len(w.Deletes))
+	}
 }
 
 // Change is one line of what ReadChanges tells.
@@ -55,7 +65,7 @@ func (e *Engine) Write(ctx context.Context, w Write) error {
 			held = false
 			e.mu.Unlock()
 		}
-		if done, err = e.apply(tx, w, time.Now().UTC()); err != nil {
+		if done, err = e.apply(ctx, tx, w, time.Now().UTC()); err != nil {
 			return err
 		}
 		e.mu.Lock()
@@ -123,8 +133,12 @@ func (e *Engine) validate(w Write) (map[key]*bound, error) {
 }
 
 // apply changes the rows in one transaction, and says what it changed.
-func (e *Engine) apply(tx store.Tx, w Write, now time.Time) (done []Change, err error) {
-	for _, t := range w.Deletes {
+func (e *Engine) apply(ctx context.Context, tx store.Tx, w Write, now time.Time) (done []Change, err error) {
+	for i, t := range w.Deletes {
+		w.progress(i + 1)
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		old, there, err := e.rows.get(tx, t.key())
 		switch {
 		case err != nil:
@@ -139,7 +153,11 @@ func (e *Engine) apply(tx store.Tx, w Write, now time.Time) (done []Change, err 
 		}
 		done = append(done, Change{old, true, now})
 	}
-	for _, t := range w.Writes {
+	for i, t := range w.Writes {
+		w.progress(len(w.Deletes) + i + 1)
+		if i%1024 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		old, there, err := e.rows.get(tx, t.key())
 		switch {
 		case err != nil:

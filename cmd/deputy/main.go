@@ -72,6 +72,9 @@ type invocation struct {
 	args   []string
 	app    *app // nil for commands with start
 
+	// watched: a person sees what goes to err.
+	watched bool
+
 	demoFlags    demoFlags
 	connectFlags connectFlags
 	daemonFlags  daemonFlags
@@ -79,6 +82,7 @@ type invocation struct {
 	printConfig  bool
 	reason       string
 	keysFlags    keysFlags
+	authzFlags   authzFlags
 
 	input string    // for run, from a start before it
 	kek   *seal.KEK // once it is found
@@ -96,7 +100,7 @@ func commands() []command {
 		{name: "freeze", args: "[all | USER | ACCOUNT | PROVIDER | agent:NAME]", does: "stop it at once, also in the middle of a run; or list what is stopped", run: freeze, flags: freezeFlagSet},
 		{name: "thaw", args: "all | USER | ACCOUNT | PROVIDER | agent:NAME", does: "let it go on", run: thaw},
 		{name: "approvals", args: "[list | show ID | approve ID | deny ID | open [ID]]", does: "decide in a terminal, or sign a browser in", run: approvalsCommand, flags: approvalsFlagSet},
-		{name: "authz", args: "check | write | delete USER RELATION OBJECT | list [OBJECT] | model", does: "read and write relationships", run: authzCommand},
+		{name: "authz", args: "check | explain | write | delete USER RELATION OBJECT | write | delete --file FILE | list [OBJECT] | model [list | show ID | set FILE] | test FILE…", does: "relationships and their model: ask, change, explain, test", start: authzHere, run: authzCommand, flags: authzFlagSet},
 		{name: "tools", args: "[NAME]", does: "list what an agent may use, and what it takes", run: toolsCommand},
 		{name: "audit", args: "[tail | verify | export]", does: "read or check the log", run: auditCommand},
 		{name: "keys", args: "[status | rotate [--kek REF] | export --to RECIPIENT [FILE] | import --identity FILE BACKUP]", does: "sealing keys: list, rotate, back up a home and restore it", start: keysHere, run: keysCommand, flags: keysFlagSet},
@@ -164,7 +168,7 @@ func inOwner(inv *invocation, name string, args []string, run func(*invocation) 
 // parse reads a command's own flags, which may stand before, between or after
 // its arguments. A nil invocation means that help was printed.
 func parse(ctx context.Context, c command, g globals, args []string, io stdio) (*invocation, error) {
-	inv := &invocation{stdio: io, ctx: ctx, global: g}
+	inv := &invocation{stdio: io, ctx: ctx, global: g, watched: isTerminal(io.err)}
 	f := flag.NewFlagSet("deputy "+c.name, flag.ContinueOnError)
 	f.SetOutput(io.err)
 	f.Usage = func() { fmt.Fprintf(io.err, "deputy %s %s: %s\n", c.name, c.args, c.does); f.PrintDefaults() }

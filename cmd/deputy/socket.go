@@ -78,6 +78,8 @@ type order struct {
 	Args []string `json:"args"`
 	JSON bool     `json:"json"`
 
+	Watched bool `json:"watched,omitempty"` // a person sees its errors
+
 	// Input is what the caller's process found for the command; it may be
 	// secret.
 	Input string `json:"input,omitempty"`
@@ -116,7 +118,7 @@ func (a *app) carryOut(ctx context.Context, o order, io stdio) int {
 		if c.name == o.Name && c.run != nil {
 			inv, err := parse(ctx, c, globals{json: o.JSON}, o.Args, io)
 			if err == nil && inv != nil {
-				inv.app, inv.input = a, o.Input
+				inv.app, inv.input, inv.watched = a, o.Input, o.Watched
 				err = c.run(inv)
 			}
 			return report(io.err, c, err)
@@ -163,7 +165,7 @@ func askOwner(inv *invocation, name string, args []string) (done bool, err error
 	}
 	client := socketClient(filepath.Join(c.Home, "deputy.sock"))
 	defer client.CloseIdleConnections()
-	body, err := json.Marshal(order{name, args, inv.global.json, inv.input})
+	body, err := json.Marshal(order{name, args, inv.global.json, inv.watched, inv.input})
 	if err != nil {
 		return false, err
 	}

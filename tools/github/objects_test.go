@@ -3,6 +3,7 @@ package github
 import (
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +13,7 @@ import (
 )
 
 var (
-	open   = home{asked: repo{"octo", "hello"}, repo: repo{"octo", "hello"}, public: true, account: "octo-anna"}
+	open   = home{asked: repo{"octo", "hello"}, repo: repo{"octo", "hello"}, visibility: public, account: "octo-anna"}
 	closed = home{asked: repo{"octo", "hello"}, repo: repo{"octo", "hello"}, account: "octo-anna"}
 )
 
@@ -43,7 +44,7 @@ func TestLabels(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", c.name, i.Label(), err, c.want)
 		}
 	}
-	nobody := home{asked: open.asked, repo: open.repo, public: true}
+	nobody := home{asked: open.asked, repo: open.repo, visibility: public}
 	if l := nobody.written(open.repo, &wireUser{}, "", false); l.Integrity != authz.Untrusted {
 		t.Error("nobody's name is the account's")
 	}
@@ -53,22 +54,38 @@ func TestLabels(t *testing.T) {
 func TestObjects(t *testing.T) {
 	account := authz.Object("account:github/octo-anna")
 	r := repo{"Octo", "Hello"}
-	in := authz.Tuple{User: "account:github/octo-anna", Relation: "account", Object: "github_repo:octo/hello"}
-	for want, p := range map[authz.Object]place{
-		"github_repo:octo/hello":                    r.place(),
-		"github_issue:octo/hello/3":                 r.issue(3),
-		"github_file:octo/hello/docs/Launch.md":     r.file("docs/Launch.md"),
-		"github_file:octo/hello/a%20b%3Ac%23d%25e":  r.file("a b:c#d%e"),
-		"github_file:octo/hello/%2A":                r.file("*"),
-		"github_file:octo/hello/docs/%0A/launch.md": r.file("docs/\n/launch.md"),
+	base := []string{"account:github/octo-anna account github_org:octo", "github_org:octo org github_repo:octo/hello"}
+	private := []string{"kind:github/private kind github_repo:octo/hello"}
+	both := append([]string{"kind:github/public kind github_repo:octo/hello"}, private...)
+	known := r.place()
+	known.kind = "private"
+	for _, c := range []struct {
+		want  authz.Object
+		at    place
+		facts []string
+		kinds []string
+	}{
+		{"github_repo:octo/hello", r.place(), nil, both},
+		{"github_repo:octo/hello", known, nil, private},
+		{"github_issue:octo/hello/3", r.issue(3), []string{"github_repo:octo/hello repo github_issue:octo/hello/3"}, both},
+		{"github_path:octo/hello/docs/Launch.md", r.file("docs/Launch.md"), []string{
+			"github_repo:octo/hello parent github_path:octo/hello/docs",
+			"github_path:octo/hello/docs parent github_path:octo/hello/docs/Launch.md"}, both},
+		{"github_path:octo/hello/a%20b%3Ac%23d%25e", r.file("a b:c#d%e"), []string{"github_repo:octo/hello parent github_path:octo/hello/a%20b%3Ac%23d%25e"}, both},
+		{"github_path:octo/hello/%2A", r.file("*"), []string{"github_repo:octo/hello parent github_path:octo/hello/%2A"}, both},
+		{"github_path:octo/hello/a/%0A", r.file("a/\n"), []string{"github_repo:octo/hello parent github_path:octo/hello/a", "github_path:octo/hello/a parent github_path:octo/hello/a/%0A"}, both},
 	} {
-		facts := authz.Facts{in}
-		if p.Object() != r.object() {
-			facts = append(facts, authz.Tuple{User: "github_repo:octo/hello", Relation: "repo", Object: want})
+		var got []string
+		for _, f := range c.at.Facts(account) {
+			got = append(got, f.String())
 		}
-		if diff := cmp.Diff(facts, p.Facts(account)); p.Object() != want || diff != "" {
-			t.Errorf("%s: %s %s", want, p.Object(), diff)
+		if diff := cmp.Diff(slices.Concat(base, c.facts, c.kinds), got); c.at.Object() != c.want || diff != "" {
+			t.Errorf("%s: %s %s", c.want, c.at.Object(), diff)
 		}
+	}
+	pull := authz.Object("github_pull:octo/hello/7")
+	if got := where(account, pull); !slices.Contains(got, pull.Is("issue", "github_issue:octo/hello/7")) || !slices.Contains(got, authz.Object("github_issue:octo/hello/7").Is("repo", "github_repo:octo/hello")) {
+		t.Errorf("a pull request: %v", got)
 	}
 }
 
@@ -145,7 +162,7 @@ func TestRanges(t *testing.T) {
 func TestContentsSayWhereTheyAre(t *testing.T) {
 	raw := json.RawMessage(`{"type":"file","path":"secret.md","url":"https://api.github.com/repos/Octo/Hello/contents/secret.md?ref=main","encoding":"base64","content":"aGk="}`)
 	files, err := open.files(raw, getFileContentsInput{Path: "link.md"})
-	if err != nil || len(files) != 1 || files[0].Object() != "github_file:octo/hello/secret.md" || files[0].Text != "hi" {
+	if err != nil || len(files) != 1 || files[0].Object() != "github_path:octo/hello/secret.md" || files[0].Text != "hi" {
 		t.Fatalf("%+v %v", files, err)
 	}
 	for _, bad := range []string{`{}`, `null`, `7`, `[{}]`, `[null]`, `{"type":"file","path":"a"}`, `{"type":"file","url":"https://a/repos/o/r/contents/"}`} {
@@ -182,7 +199,7 @@ func TestSpell(t *testing.T) {
 	for in, want := range map[authz.Object]authz.Object{
 		"github_repo:Octo/Hello":                "github_repo:octo/hello",
 		"github_issue:Octo/Hello/3":             "github_issue:octo/hello/3",
-		"github_file:Octo/Hello/Docs/README.md": "github_file:octo/hello/Docs/README.md",
+		"github_path:Octo/Hello/Docs/README.md": "github_path:octo/hello/Docs/README.md",
 		"gmail_label:anna@example.com/Payroll":  "gmail_label:anna@example.com/Payroll",
 		"slack_channel:T1/C1":                   "slack_channel:T1/C1",
 	} {

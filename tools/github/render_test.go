@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -156,7 +157,7 @@ func TestEveryFieldIsShown(t *testing.T) {
 			has("State: " + c.State)
 			has(c.StateReason)
 		}
-		want := []authz.Object{authz.NewObject("github_repo", "octo-anna", strings.ToLower(at.repo.name))}
+		want := []authz.Object{authz.NewObject("github_issue", "octo-anna", strings.ToLower(at.repo.name), strconv.Itoa(at.number))}
 		if diff := cmp.Diff(want, p.Changes); diff != "" {
 			t.Errorf("changes: %s", diff)
 		}
@@ -277,7 +278,7 @@ func FuzzRender(f *testing.F) {
 		if err != nil || !cmp.Equal(p, again) {
 			t.Errorf("the second time it is %v, %v", again, err)
 		}
-		if len(p.Changes) != 1 || p.Changes[0].Type() != "github_repo" || strings.ToLower(string(p.Changes[0])) != string(p.Changes[0]) {
+		if len(p.Changes) != 1 || p.Changes[0].Part("github_repo", 2) == "" || strings.ToLower(string(p.Changes[0])) != string(p.Changes[0]) {
 			t.Errorf("changes %v", p.Changes)
 		}
 		var said map[string]any
