@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"deputy/authz"
 )
@@ -85,9 +86,10 @@ func (d Draft) Facts(account authz.Object) authz.Facts { return d.facts(account,
 // whether the account's user wrote every word.
 type place struct {
 	mailbox string
-	thread  string   // the thread a message is part of
-	labels  []string // ids and names
-	senders []string // addresses
+	thread  string    // the thread a message is part of
+	answers []Message // those before it in its thread that it may quote
+	labels  []string  // ids and names
+	senders []string  // addresses
 	own     bool
 }
 
@@ -97,6 +99,9 @@ func (p place) facts(account, object authz.Object) authz.Facts {
 	mailbox := authz.NewObject("gmail_mailbox", p.mailbox)
 	if thread := authz.NewObject("gmail_thread", p.mailbox, p.thread); object.Type() == "gmail_message" && p.thread != "" {
 		out = append(out, thread.Is("mailbox", mailbox), object.Is("thread", thread))
+	}
+	for _, m := range p.answers {
+		out = append(append(out, object.Is("answers", m.Object())), m.Facts(account)...)
 	}
 	for _, l := range p.labels {
 		label := authz.NewObject("gmail_label", p.mailbox, l)
@@ -153,6 +158,19 @@ func (l labels) placeOf(mailbox string, messages ...wireMessage) place {
 		}
 	}
 	return p
+}
+
+// answered finds what a message answers among those of its thread: each that
+// its In-Reply-To or References name.
+func (l labels) answered(mailbox string, m wireMessage, thread []wireMessage) (out []Message) {
+	named := m.Payload.header("In-Reply-To") + " " + m.Payload.header("References")
+	for _, other := range thread {
+		id := strings.TrimSpace(other.Payload.header("Message-ID"))
+		if other.ID != m.ID && id != "" && strings.Contains(named, id) {
+			out = append(out, Message{ID: other.ID, place: l.placeOf(mailbox, other)})
+		}
+	}
+	return out
 }
 
 // own reports whether the account's user wrote every word of a message: it was

@@ -12,6 +12,7 @@ import (
 type original struct {
 	mailbox string
 	message wireMessage
+	thread  wireThread
 	labels  labels
 }
 
@@ -22,7 +23,9 @@ func readOriginal(ctx context.Context, a *tools.Account, id string) (original, e
 	}
 	var both errgroup.Group
 	both.Go(func() (err error) {
-		o.message, err = readMessage(ctx, a, id)
+		if o.message, err = readMessage(ctx, a, id); err == nil && wellFormedID.MatchString(o.message.ThreadID) {
+			o.thread, err = readThread(ctx, a, o.message.ThreadID, "metadata")
+		}
 		return err
 	})
 	both.Go(func() (err error) {
@@ -40,7 +43,9 @@ func readOriginal(ctx context.Context, a *tools.Account, id string) (original, e
 // which a rule may hide by itself.
 func (o original) uses() []tools.Resource {
 	at := o.labels.placeOf(o.mailbox, o.message)
-	return []tools.Resource{Message{ID: o.message.ID, place: at}, Thread{ID: o.message.ThreadID, place: at}}
+	answered := at
+	answered.answers = o.labels.answered(o.mailbox, o.message, o.thread.Messages)
+	return []tools.Resource{Message{ID: o.message.ID, place: answered}, Thread{ID: o.message.ThreadID, place: at}}
 }
 
 // answer is an empty letter to whom an answer goes, in the original's thread.

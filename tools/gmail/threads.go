@@ -164,6 +164,7 @@ func messagesOfThread(ctx context.Context, a *tools.Account, in threadInput) (to
 	items := make([]Message, len(t.Messages))
 	for i, m := range t.Messages {
 		items[i] = known.message(a.Name(), m, in)
+		items[i].answers = known.answered(a.Name(), m, t.Messages)
 	}
 	return tools.Items(items...), nil
 }
