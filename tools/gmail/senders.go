@@ -29,25 +29,41 @@ func (m wireMessage) senders() (out []string) {
 		}
 		for _, f := range fields {
 			for _, found := range posesAsAddress.FindAllString(f, maxRecipients) {
-				out = append(out, senderOf(found))
+				if s := senderOf(found); s != "" {
+					out = append(out, s)
+				}
 			}
 		}
 	}
 	return out
 }
 
+// senderOf is an address in the one form that rules have it, or nothing if it
+// has no domain. Of one that is too long for a mail the end counts.
 func senderOf(addr string) string {
 	local, host, _ := strings.Cut(strings.ToLower(addr), "@")
-	return local + "@" + domainOf(host)
+	if host = domainOf(host); host == "" {
+		return ""
+	}
+	if len(local) > maxLocal {
+		local = ""
+	}
+	return local + "@" + host
 }
+
+// A local part has 64 bytes at most, a domain 253 (RFC 5321 §4.5.3.1).
+const maxLocal, maxHost = 64, 253
 
 // domainOf is a domain in the one form that rules have it.
 func domainOf(host string) string {
-	host = strings.Trim(strings.ToLower(host), ".")
-	if a, err := idna.Lookup.ToASCII(host); err == nil {
+	if a, err := idna.Lookup.ToASCII(strings.Trim(host, ".")); err == nil {
 		host = a
 	}
-	return host
+	host = strings.ToLower(host)
+	if cut := len(host) - maxHost; cut > 0 {
+		_, host, _ = strings.Cut(host[cut:], ".")
+	}
+	return strings.Trim(host, ".")
 }
 
 // sentBy places an object under its sender, and that under its domains.
