@@ -32,7 +32,8 @@ type asking struct {
 
 // asking begins a decision, which is made at one time.
 func (r *Rules) asking(facts Facts) *asking {
-	return &asking{model: r.Model().compiled, facts: facts.fga(), values: r.values()}
+	m := r.Model()
+	return &asking{model: m.compiled, facts: m.place(facts).fga(), values: r.values()}
 }
 
 // values are what conditions may ask for.

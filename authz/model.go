@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"slices"
 	"sync"
 
 	"deputy/authz/fga"
@@ -38,6 +39,18 @@ func Builtin() Model { return builtin() }
 
 // String is the model's text.
 func (m Model) String() string { return m.text }
+
+// place leaves out the facts that another model than the built-in one has no
+// word for: they say nothing in it. One that it has the words for and no place
+// is kept, and is an error: it may be what forbids something.
+func (m Model) place(facts Facts) Facts {
+	if m.text == builtinText {
+		return facts
+	}
+	return slices.DeleteFunc(slices.Clone(facts), func(t Tuple) bool {
+		return !m.compiled.Lookup(t.Object.Type(), t.Relation) || !m.compiled.Has(Object(t.User).Type())
+	})
+}
 
 // Version names a model by its text.
 func (m Model) Version() string {

@@ -69,7 +69,7 @@ func (r *Rules) Check(ctx context.Context, t Tuple, facts Facts) (bool, error) {
 }
 
 func (r *Rules) query(t Tuple, facts Facts) fga.Query {
-	return fga.Query{User: t.User, Relation: t.Relation, Object: string(t.Object), Contextual: facts.fga(), Context: r.values()}
+	return fga.Query{User: t.User, Relation: t.Relation, Object: string(t.Object), Contextual: r.Model().place(facts).fga(), Context: r.values()}
 }
 
 // Objects finds the objects of a type that a user stands in a relation to, at

@@ -170,3 +170,23 @@ type spaceship
 		t.Errorf("the configuration names the model: %v", err)
 	}
 }
+
+// A model of one's own needs no word for what it does not speak about; where it
+// has the words, a fact that does not fit is a no.
+func TestFactsAndAnotherModel(t *testing.T) {
+	m := model(t, "type account\n  relations\n    define owner: [user]\ntype gmail_mailbox\n  relations\n    define account: [account]\n    define owner: owner from account\ntype gmail_thread\n  relations\n    define mailbox: [gmail_mailbox]\n    define owner: owner from mailbox\n    define can_view: owner\n")
+	e, err := authz.Open(store.NewMemory(), &m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(facts ...string) error {
+		_, err := e.Visible(ctx, caller(t, "anna", "claude"), []authz.Object{"gmail_thread:t2"}, parse(t, facts...))
+		return err
+	}
+	if err := ask(world...); err != nil {
+		t.Errorf("facts that the model has no word for: %v", err)
+	}
+	if err := ask("user:anna mailbox gmail_thread:t2"); !errors.Is(err, authz.ErrBadTuple) {
+		t.Errorf("a fact that does not fit: %v", err)
+	}
+}

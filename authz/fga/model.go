@@ -288,6 +288,9 @@ func (m *Model) Lookup(typ, relation string) bool {
 	return ok
 }
 
+// Has reports whether the model defines the type.
+func (m *Model) Has(typ string) bool { _, ok := m.types[typ]; return ok }
+
 // Types are the model's types, sorted.
 func (m *Model) Types() []string { return slices.Sorted(slices.Values(m.typeNames)) }
 
