@@ -130,12 +130,60 @@ func BenchmarkListObjects(b *testing.B) {
 	b.ReportMetric(float64(found), "objects")
 }
 
+// BenchmarkWrite sets a write of one tuple beside a commit of one row with a
+// store and a file of the same size, one after the other.
 func BenchmarkWrite(b *testing.B) {
 	e, _, _, _, _ := loaded(b, 100_000)
+	bare, err := store.OpenBolt(filepath.Join(b.TempDir(), "bare"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer bare.Close()
+	tuples, _, _ := fgatest.Office(100_000)
+	if err := fga.Seed(bare, "bench", tuples); err != nil {
+		b.Fatal(err)
+	}
+	var write, commit []time.Duration
 	for i := 0; b.Loop(); i++ {
 		t := fga.Tuple{User: "user:new", Relation: "viewer", Object: fmt.Sprintf("document:new%d", i)}
+		start := time.Now()
 		if err := e.Write(context.Background(), fga.Write{Writes: []fga.Tuple{t}}); err != nil {
 			b.Fatal(err)
 		}
+		write = append(write, time.Since(start))
+		start = time.Now()
+		if err := bare.Update(func(tx store.Tx) error { return tx.Put([]byte("bench/tuple\x00"+t.String()), []byte("{}")) }); err != nil {
+			b.Fatal(err)
+		}
+		commit = append(commit, time.Since(start))
+	}
+	slices.Sort(write)
+	slices.Sort(commit)
+	b.ReportMetric(float64(write[len(write)/2])/float64(commit[len(commit)/2]), "×commit")
+	b.ReportMetric(float64(commit[len(commit)/2].Microseconds()), "µs/commit")
+}
+
+// BenchmarkImport writes a million tuples in one transaction.
+func BenchmarkImport(b *testing.B) {
+	m, err := fga.ParseModel(fgatest.OfficeModel)
+	if err != nil {
+		b.Fatal(err)
+	}
+	tuples, _, _ := fgatest.Office(1_000_000)
+	for b.Loop() {
+		s, err := store.OpenBolt(filepath.Join(b.TempDir(), "rows"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		e, err := fga.Open(s, "bench", m)
+		if err != nil {
+			b.Fatal(err)
+		}
+		start := time.Now()
+		if err := e.Write(context.Background(), fga.Write{Writes: tuples}); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(time.Since(start).Seconds(), "s/import")
+		s.Close()
 	}
 }

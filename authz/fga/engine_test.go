@@ -235,6 +235,52 @@ func TestNoDecisionIsOlderThanTheLastWrite(t *testing.T) {
 	wg.Wait()
 }
 
+// TestRevokedIsDenied: eight write and revoke, eight more ask all the time; who
+// was told that a tuple is gone is never let in by it again.
+func TestRevokedIsDenied(t *testing.T) { // T29
+	s, err := store.OpenBolt(filepath.Join(t.TempDir(), "rows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	e := opened(t, s, docModel, "group:g#member viewer folder:f", "folder:f parent doc:1")
+	var writers, readers sync.WaitGroup
+	var done atomic.Bool
+	for n := range 8 {
+		user := fmt.Sprintf("user:u%d", n)
+		q := fga.Query{User: user, Relation: "viewer", Object: "doc:1"}
+		readers.Go(func() {
+			for !done.Load() {
+				if a := e.BatchCheck(ctx, []fga.Query{q, q}); a[0] != a[1] || a[0].Err != nil {
+					t.Errorf("one batch, two states: %v", a)
+					return
+				}
+			}
+		})
+		writers.Go(func() {
+			in := tuples(user + " member group:g")
+			for range 40 {
+				for _, c := range []struct {
+					w    fga.Write
+					want bool
+				}{{fga.Write{Writes: in}, true}, {fga.Write{Deletes: in}, false}} {
+					if err := e.Write(ctx, c.w); err != nil {
+						t.Error(err)
+						return
+					}
+					if got, err := e.Check(ctx, q); err != nil || got != c.want {
+						t.Errorf("%s after an acknowledged write: %v, %v, want %v", user, got, err, c.want)
+						return
+					}
+				}
+			}
+		})
+	}
+	writers.Wait()
+	done.Store(true)
+	readers.Wait()
+}
+
 // TestEverythingInEverythingEnds: groups that all contain each other have more
 // paths than can be followed.
 func TestEverythingInEverythingEnds(t *testing.T) {

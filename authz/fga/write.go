@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -28,9 +29,9 @@ type Write struct {
 	Progress func(done, of int)
 }
 
-func (w Write) progress(done int) {
+func (w Write) progress(done, of int) {
 	if w.Progress != nil {
-		w.Progress(done, len(w.Writes)+len(w.Deletes))
+		w.Progress(done, of)
 	}
 }
 
@@ -132,13 +133,54 @@ func (e *Engine) validate(w Write) (map[key]*bound, error) {
 	return conditions, nil
 }
 
-// apply changes the rows in one transaction, and says what it changed.
+// apply changes the rows in one transaction, and says what it changed. Rows are
+// laid down in order of their keys: a million in any other order would take a
+// B+tree, which splits its pages at the commit, hours.
 func (e *Engine) apply(ctx context.Context, tx store.Tx, w Write, now time.Time) (done []Change, err error) {
-	for i, t := range w.Deletes {
-		w.progress(i + 1)
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+	if done, err = e.changes(ctx, tx, w, now); err != nil {
+		return nil, err
+	}
+	last, err := e.rows.lastChange(tx)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range done {
+		if err := e.rows.changes().Put(tx, c, changeKey(last+1+uint64(i))); err != nil {
+			return nil, err
 		}
+	}
+	if err := e.rows.setLastChange(tx, last+uint64(len(done))); err != nil {
+		return nil, err
+	}
+	ordered := slices.SortedStableFunc(slices.Values(done), func(a, b Change) int { return Compare(a.Tuple, b.Tuple) })
+	for i, c := range ordered {
+		if err = ended(ctx, i); err != nil {
+			return nil, err
+		}
+		if c.Deleted {
+			err = tx.Delete(e.rows.key(c.Tuple.key()))
+		} else {
+			err = e.rows.put(tx, c.Tuple)
+		}
+		if err != nil {
+			return nil, err
+		}
+		w.progress(i+1, len(ordered))
+	}
+	return done, nil
+}
+
+// ended asks now and then whether anybody still waits.
+func ended(ctx context.Context, i int) error {
+	if i%1024 == 0 {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// changes is what a write comes to, by what is there.
+func (e *Engine) changes(ctx context.Context, tx store.Tx, w Write, now time.Time) (done []Change, err error) {
+	for i, t := range w.Deletes {
 		old, there, err := e.rows.get(tx, t.key())
 		switch {
 		case err != nil:
@@ -148,16 +190,12 @@ func (e *Engine) apply(ctx context.Context, tx store.Tx, w Write, now time.Time)
 		case !there:
 			return nil, fail(WriteRefused, fmt.Errorf("%s: there is no such tuple to delete", t))
 		}
-		if err := tx.Delete(e.rows.key(t.key())); err != nil {
+		if err := ended(ctx, i); err != nil {
 			return nil, err
 		}
 		done = append(done, Change{old, true, now})
 	}
 	for i, t := range w.Writes {
-		w.progress(len(w.Deletes) + i + 1)
-		if i%1024 == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
 		old, there, err := e.rows.get(tx, t.key())
 		switch {
 		case err != nil:
@@ -169,21 +207,12 @@ func (e *Engine) apply(ctx context.Context, tx store.Tx, w Write, now time.Time)
 		case there:
 			return nil, fail(WriteRefused, fmt.Errorf("%s: it is already there", t))
 		}
-		if err := e.rows.put(tx, t); err != nil {
+		if err := ended(ctx, i); err != nil {
 			return nil, err
 		}
 		done = append(done, Change{t, false, now})
 	}
-	last, err := e.rows.lastChange(tx)
-	if err != nil {
-		return nil, err
-	}
-	for i, c := range done {
-		if err := e.rows.changes().Put(tx, c, changeKey(last+1+uint64(i))); err != nil {
-			return nil, err
-		}
-	}
-	return done, e.rows.setLastChange(tx, last+uint64(len(done)))
+	return done, nil
 }
 
 func sameCondition(a, b *Condition) bool {
