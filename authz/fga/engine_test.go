@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -255,6 +256,7 @@ func TestRevokedIsDenied(t *testing.T) { // T29
 					t.Errorf("one batch, two states: %v", a)
 					return
 				}
+				time.Sleep(50 * time.Microsecond) // writers want to run too
 			}
 		})
 		writers.Go(func() {
