@@ -1,6 +1,7 @@
 package gmail
 
 import (
+	"cmp"
 	"context"
 
 	"deputy/tools"
@@ -23,10 +24,14 @@ func readOriginal(ctx context.Context, a *tools.Account, id string) (original, e
 	}
 	var both errgroup.Group
 	both.Go(func() (err error) {
-		if o.message, err = readMessage(ctx, a, id); err == nil && wellFormedID.MatchString(o.message.ThreadID) {
-			o.thread, err = readThread(ctx, a, o.message.ThreadID, "metadata")
+		o.message, err = readMessage(ctx, a, id)
+		thread := o.message.ThreadID
+		if !wellFormedID.MatchString(thread) {
+			thread = id // one that does not exist takes as long as one that is withheld
 		}
-		return err
+		var also error
+		o.thread, also = readThread(ctx, a, thread, "metadata")
+		return cmp.Or(err, also)
 	})
 	both.Go(func() (err error) {
 		o.labels, err = readLabels(ctx, a)

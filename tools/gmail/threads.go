@@ -51,10 +51,12 @@ func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.F
 	}
 	path := tools.Path(me+"/threads").With("q", in.Query).With("pageToken", in.Cursor).
 		With("maxResults", strconv.Itoa(in.Size(20)))
+	nowhere := false
 	for _, label := range in.LabelIDs {
 		id, ok := known.find(label)
 		if !ok {
-			return none, nil // as a label whose every thread is withheld
+			nowhere = true // as a label whose every thread is withheld, and in the same time
+			continue
 		}
 		path = path.With("labelIds", id)
 	}
@@ -69,6 +71,9 @@ func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.F
 		return none, err
 	}
 
+	if nowhere {
+		answer.Threads = answer.Threads[:min(len(answer.Threads), parallelThreads)]
+	}
 	found := make([]*Thread, len(answer.Threads))
 	var each errgroup.Group
 	each.SetLimit(parallelThreads)
@@ -82,7 +87,7 @@ func findThreads(ctx context.Context, a *tools.Account, in searchInput) (tools.F
 			return err
 		})
 	}
-	if err := each.Wait(); err != nil {
+	if err := each.Wait(); err != nil || nowhere {
 		return none, err
 	}
 	var items []Thread

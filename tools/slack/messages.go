@@ -95,13 +95,12 @@ func messages(ctx context.Context, a *tools.Account, channel, place string, path
 		in, err = channelInfo(ctx, a, channel)
 		return err
 	})
-	if err := both.Wait(); missing(err) {
-		return none, nil
-	} else if err != nil {
+	if err := both.Wait(); err != nil && !missing(err) {
 		return none, err
-	}
-	if in.ID != channel {
-		return none, nil // another name for a channel is a way around the rules for it
+	} else if missing(err) || in.ID != channel { // another name for a channel is a way around the rules for it
+		_, self := whose(a.Name())
+		displayNames(ctx, a, []string{self}) // what does not exist takes as long as what is withheld
+		return none, nil
 	}
 
 	var ids []string
