@@ -39,7 +39,24 @@ type Config struct {
 	Fresh    time.Duration // a sign-in counts as fresh this long; 0 = 5 min
 	Max      int           // pending requests of one person; 0 = 200
 	Channels []string      // where decisions are taken; nil = nowhere
+
+	// Presence says which decisions take a fresh proof that the person is there.
+	Presence Presence
+
+	// Strong reports whether a caller's proof is as strong as its person can
+	// give; nil = any is.
+	Strong func(authz.Caller) bool
 }
+
+// Presence says when a fresh proof is asked of the person who approves, beyond
+// being signed in.
+type Presence int
+
+const (
+	PresenceStepUp Presence = iota // where an action's Need says so
+	PresenceNever
+	PresenceAlways
+)
 
 // Ledger keeps requests and their decisions.
 type Ledger struct {
@@ -283,12 +300,30 @@ func (l *Ledger) mayDecide(r row, approver authz.Caller, d Decision) error {
 	if !known {
 		return fmt.Errorf("%w: %q", ErrChannel, d.Channel)
 	}
-	if d.Approve && r.Need == ByFreshPerson &&
-		(d.Channel != "page" || time.Since(approver.AuthTime()) > l.c.Fresh) {
+	if d.Approve && l.takesProof(r.Need) && (d.Channel != "page" || !l.proved(approver)) {
 		return ErrStepUp
 	}
 	return nil
 }
+
+// takesProof reports whether a yes takes a fresh proof: on the page, where it
+// can be given.
+func (l *Ledger) takesProof(n Need) bool {
+	switch l.c.Presence {
+	case PresenceNever:
+		return false
+	case PresenceAlways:
+		return true
+	}
+	return n == ByFreshPerson
+}
+
+func (l *Ledger) proved(c authz.Caller) bool {
+	return time.Since(c.AuthTime()) <= l.c.Fresh && (l.c.Strong == nil || l.c.Strong(c))
+}
+
+// wantsProof reports whether c would be asked for one before a yes.
+func (l *Ledger) wantsProof(n Need, c authz.Caller) bool { return l.takesProof(n) && !l.proved(c) }
 
 // Revoke ends every open request for which match returns true: the account is
 // gone, or its user frozen.
