@@ -259,6 +259,7 @@ type Decision struct {
 // whose account it is may answer; to everybody else it does not exist.
 func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d Decision) (Item, error) {
 	var out row
+	proved := l.proved(approver) // asks the store, so before the transaction
 	err := l.c.Store.Update(func(tx store.Tx) (err error) {
 		if out, err = l.load(tx, id); err != nil {
 			return err
@@ -269,7 +270,7 @@ func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d D
 		if out.State != Pending {
 			return fmt.Errorf("%w: it is %s", ErrDecided, out.State)
 		}
-		if err := l.mayDecide(out, approver, d); err != nil {
+		if err := l.mayDecide(out, d, proved); err != nil {
 			return err
 		}
 		out.By, out.Channel, out.Reason, out.Decided = approver.User(), d.Channel, d.Reason, time.Now().UTC()
@@ -292,7 +293,7 @@ func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d D
 	return out.Item, nil
 }
 
-func (l *Ledger) mayDecide(r row, approver authz.Caller, d Decision) error {
+func (l *Ledger) mayDecide(r row, d Decision, proved bool) error {
 	known := false
 	for _, c := range l.c.Channels {
 		known = known || c == d.Channel
@@ -300,7 +301,7 @@ func (l *Ledger) mayDecide(r row, approver authz.Caller, d Decision) error {
 	if !known {
 		return fmt.Errorf("%w: %q", ErrChannel, d.Channel)
 	}
-	if d.Approve && l.takesProof(r.Need) && (d.Channel != "page" || !l.proved(approver)) {
+	if d.Approve && l.takesProof(r.Need) && (d.Channel != "page" || !proved) {
 		return ErrStepUp
 	}
 	return nil

@@ -1,6 +1,7 @@
 package login
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -225,7 +226,8 @@ func (l *Login) manage(w http.ResponseWriter, r *http.Request) (session, Profile
 		need, _ := l.FreshNeed(s.User)
 		to := againURL("/profile", need)
 		if r.Header.Get("Accept") == "application/json" {
-			writeJSON(w, http.StatusUnauthorized, []byte(`{"again":"`+to+`","error":"`+pages.Text(r, "stepup.title")+`"}`))
+			body, _ := json.Marshal(map[string]string{"again": to, "error": pages.Text(r, "stepup.title")})
+			writeJSON(w, http.StatusUnauthorized, body)
 		} else {
 			seeOther(w, r, to)
 		}

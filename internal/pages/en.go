@@ -73,11 +73,10 @@ var english = map[string]string{
 	"sessions.unknown":    "Unknown browser",
 	"sessions.since":      "since %s %s",
 	"sessions.seen":       "last seen %s",
-	"sessions.until":      "ends %s at the latest",
 	"sessions.end":        "End",
 	"sessions.end_what":   "End the session in %s",
 	"sessions.everywhere": "Sign out everywhere",
-	"sessions.help":       "A session also ends after two hours without use. What a browser calls itself is shown as it says it.",
+	"sessions.help":       "A session ends after twelve hours, and after two without use. What a browser calls itself is shown as it says it.",
 
 	"how.passkey":  "with a passkey",
 	"how.code":     "with a one-time code",

@@ -72,11 +72,10 @@ var korean = map[string]string{
 	"sessions.unknown":    "알 수 없는 브라우저",
 	"sessions.since":      "%s에 %s 로그인",
 	"sessions.seen":       "마지막 활동 %s",
-	"sessions.until":      "늦어도 %s에 종료",
 	"sessions.end":        "종료",
 	"sessions.end_what":   "%s 세션 종료",
 	"sessions.everywhere": "모든 곳에서 로그아웃",
-	"sessions.help":       "두 시간 동안 사용하지 않으면 세션이 자동으로 종료됩니다. 브라우저 이름은 브라우저가 스스로 알린 그대로 표시됩니다.",
+	"sessions.help":       "세션은 열두 시간이 지나거나 두 시간 동안 사용하지 않으면 종료됩니다. 브라우저 이름은 브라우저가 스스로 알린 그대로 표시됩니다.",
 
 	"how.passkey":  "패스키로",
 	"how.code":     "일회용 코드로",

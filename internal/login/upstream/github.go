@@ -15,7 +15,10 @@ import (
 // GitHubIssuer stands for GitHub, which issues no ID tokens, among the issuers.
 const GitHubIssuer = "https://github.com"
 
-type gitHub struct{ c Config }
+type gitHub struct {
+	c    Config
+	http *http.Client
+}
 
 // GitHub signs people in with their GitHub account, known by its number: a
 // login can be given up and taken by somebody else. The token is used for one
@@ -29,7 +32,7 @@ func GitHub(c Config) Provider {
 			*to = def
 		}
 	}
-	return &gitHub{c}
+	return &gitHub{c, client(c.TokenURL, c.APIURL)}
 }
 
 func (p *gitHub) Name() string   { return p.c.Name }
@@ -73,8 +76,7 @@ func (p *gitHub) Finish(ctx context.Context, a Attempt, answer url.Values) (Acco
 	if err != nil {
 		return Account{}, err
 	}
-	via := client(p.c.TokenURL, p.c.APIURL)
-	token, err := exchange(ctx, via, c, a, code)
+	token, err := exchange(ctx, p.http, c, a, code)
 	if err != nil {
 		return Account{}, err
 	}
@@ -84,7 +86,7 @@ func (p *gitHub) Finish(ctx context.Context, a Attempt, answer url.Values) (Acco
 	}
 	req.Header.Set("Authorization", "Bearer "+token.AccessToken)
 	req.Header.Set("Accept", "application/vnd.github+json")
-	resp, err := via.Do(req)
+	resp, err := p.http.Do(req)
 	if err != nil {
 		return Account{}, ErrSilent
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 const (
 	leeway   = 30 * time.Second // two clocks may differ by it
 	metaLife = time.Hour        // metadata is read again after it
+	patience = 5 * time.Second  // an issuer that did not answer is not asked again before
 )
 
 // algorithms an ID token may be signed with. None that a public key could be
@@ -25,10 +27,12 @@ const (
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.EdDSA}
 
 type oidcProvider struct {
-	c Config
+	c    Config
+	http *http.Client
 
-	mu   sync.Mutex
-	meta *metadata
+	mu     sync.Mutex
+	meta   *metadata
+	failed time.Time
 }
 
 type metadata struct {
@@ -41,7 +45,7 @@ type metadata struct {
 
 // OIDC is an OpenID provider. Its metadata is read when somebody first signs in,
 // so that it need not be there when deputy starts.
-func OIDC(c Config) Provider { return &oidcProvider{c: c} }
+func OIDC(c Config) Provider { return &oidcProvider{c: c, http: client(c.Issuer)} }
 
 func (p *oidcProvider) Name() string   { return p.c.Name }
 func (p *oidcProvider) Title() string  { return p.c.Title }
@@ -59,9 +63,13 @@ func (p *oidcProvider) discover(ctx context.Context) (*metadata, error) {
 	if p.meta != nil && time.Since(p.meta.read) < metaLife {
 		return p.meta, nil
 	}
-	http := client(p.c.Issuer)
-	found, err := oidc.NewProvider(oidc.ClientContext(ctx, http), p.c.Issuer)
+	if time.Since(p.failed) < patience {
+		return nil, ErrSilent
+	}
+	ctx = oidc.ClientContext(context.WithoutCancel(ctx), p.http) // whoever waits next wants it too
+	found, err := oidc.NewProvider(ctx, p.c.Issuer)
 	if err != nil {
+		p.failed = time.Now()
 		return nil, ErrSilent
 	}
 	var more struct {
@@ -72,10 +80,9 @@ func (p *oidcProvider) discover(ctx context.Context) (*metadata, error) {
 	if found.Claims(&more) != nil || !p.safe(found.Endpoint().AuthURL) || !p.safe(found.Endpoint().TokenURL) || !p.safe(more.JWKS) {
 		return nil, ErrSilent
 	}
-	keys := oidc.ClientContext(context.WithoutCancel(ctx), http)
 	p.meta = &metadata{
 		read: time.Now(), oauth: found.Endpoint(), sendsIss: more.SendsIss, methods: more.Methods,
-		verifier: found.VerifierContext(keys, &oidc.Config{ClientID: p.c.ClientID, SupportedSigningAlgs: algorithms, Now: time.Now}),
+		verifier: found.VerifierContext(ctx, &oidc.Config{ClientID: p.c.ClientID, SupportedSigningAlgs: algorithms, Now: time.Now}),
 	}
 	return p.meta, nil
 }
@@ -148,8 +155,7 @@ func (p *oidcProvider) Finish(ctx context.Context, a Attempt, answer url.Values)
 	if err != nil {
 		return Account{}, err
 	}
-	http := client(p.c.Issuer)
-	tokens, err := exchange(ctx, http, c, a, code)
+	tokens, err := exchange(ctx, p.http, c, a, code)
 	if err != nil {
 		return Account{}, err
 	}

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"deputy/internal/fetch"
@@ -125,7 +126,9 @@ func exchange(ctx context.Context, client *http.Client, c *oauth2.Config, a Atte
 // other, which a document named, on the public internet alone. No answer is
 // longer than fetch.MaxBytes, no redirect is followed.
 func client(named ...string) *http.Client {
-	via := &transport{named: map[string]bool{}, open: http.DefaultTransport.(*http.Transport).Clone(), safe: fetch.Transport()}
+	open := http.DefaultTransport.(*http.Transport).Clone()
+	open.MaxResponseHeaderBytes = 16 << 10
+	via := &transport{named: map[string]bool{}, open: open, safe: fetch.Transport()}
 	for _, text := range named {
 		if u, err := url.Parse(text); err == nil {
 			via.named[u.Host] = true
@@ -163,19 +166,12 @@ func (c Config) secret() (string, error) {
 	return c.Secret()
 }
 
-// style: the secret goes into the header where the server takes it there, which
-// all must (RFC 6749 §2.3.1). A public client names itself in the form.
+// style: the secret goes into the header, which all servers must take (RFC 6749
+// §2.3.1), but for one that offers the form alone. A public client names itself
+// in the form.
 func style(secret string, methods []string) oauth2.AuthStyle {
-	if secret == "" {
+	if secret == "" || slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic") {
 		return oauth2.AuthStyleInParams
-	}
-	for i, m := range methods {
-		if m == "client_secret_basic" {
-			break
-		}
-		if m == "client_secret_post" && i == len(methods)-1 {
-			return oauth2.AuthStyleInParams
-		}
 	}
 	return oauth2.AuthStyleInHeader
 }
