@@ -96,9 +96,19 @@ type browser struct {
 
 func (d *desk) browser() *browser {
 	return &browser{
-		d: d, cookies: map[string]string{}, auth: virtualwebauthn.NewAuthenticator(), cred: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		d: d, cookies: map[string]string{}, auth: virtualwebauthn.NewAuthenticator(), cred: newCredential(),
 		rp:     virtualwebauthn.RelyingParty{ID: d.Public.Hostname(), Name: "deputy", Origin: d.Public.String()},
 		header: http.Header{"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}},
+	}
+}
+
+// newCredential is one whose coordinates begin with no zero byte: the library
+// leaves such a byte out, and the key is then none (RFC 9053 §7.1.1).
+func newCredential() virtualwebauthn.Credential {
+	for {
+		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == 77 {
+			return c
+		}
 	}
 }
 

@@ -117,6 +117,7 @@ func TestHostileIssuer(t *testing.T) {
 				fmt.Fprintf(w, `{"access_token":"canary%s"`, strings.Repeat("x", 1<<20))
 			}
 		},
+		"a long answer": set("pad", strings.Repeat("x", 100<<10)),
 		"a refusal with a token in it": func(o *issuer) {
 			o.respond = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "canary", http.StatusBadRequest) }
 		},

@@ -92,7 +92,7 @@ func TestPasskeyAnswers(t *testing.T) {
 			},
 			"with another key": func(b *browser) string {
 				id := b.cred.ID
-				b.cred = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+				b.cred = newCredential()
 				b.cred.ID = id
 				return b.assert(b.post("/signin/passkey/options").Body.String())
 			},
@@ -110,10 +110,11 @@ func TestPasskeyAnswers(t *testing.T) {
 				time.Sleep(passkey.Life + time.Second)
 				return b.assert(o)
 			},
-			"to a question for an enrolment": func(b *browser) string {
+			"to a question for a step-up": func(b *browser) string {
 				other := d.browser()
 				other.withCode("anna")
-				o := b.post("/signin/passkey/options").Body.String()
+				other.cred, other.auth = b.cred, b.auth
+				o := other.post("/signin/again/options").Body.String()
 				b.cookies["deputy-passkey"] = other.cookies["deputy-passkey"]
 				return b.assert(o)
 			},
@@ -253,6 +254,13 @@ func TestAnEnrolmentBelongsToItsSession(t *testing.T) { // T2
 	anna.cookies["deputy-passkey"] = bo.cookies["deputy-passkey"]
 	if w := anna.post("/profile/passkeys", "answer", answer); w.Code != 403 {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	answer = bo.attest(bo.post("/profile/passkeys/options").Body.String())
+	begun := bo.cookies["deputy-passkey"]
+	bo.withCode("bo") // the same person, in another session
+	bo.cookies["deputy-passkey"] = begun
+	if w := bo.post("/profile/passkeys", "answer", answer); w.Code != 403 {
+		t.Errorf("another session: %d %s", w.Code, w.Body)
 	}
 	if len(d.profile("anna").Passkeys)+len(d.profile("bo").Passkeys) != 0 {
 		t.Error("something was added")
