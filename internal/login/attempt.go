@@ -39,12 +39,16 @@ const (
 	link   = "link"
 )
 
-const upstreamLife = 10 * time.Minute
+const (
+	upstreamLife = 10 * time.Minute
+	maxCookie    = 4 << 10 // browsers drop a longer one without a word (RFC 6265bis §5.6)
+)
 
 // Sentinels of attempts.
 var (
 	errElsewhere = errors.New("login: begun in another browser, or too long ago")
 	errReplayed  = errors.New("login: finished before")
+	errLong      = errors.New("login: the address to come back to is too long")
 )
 
 // used are the attempts that were finished, until they would have expired.
@@ -65,7 +69,11 @@ func (l *Login) put(w http.ResponseWriter, a attempt, life time.Duration) error 
 	if err != nil {
 		return err
 	}
-	http.SetCookie(w, l.cookie(attemptCookie(a.With), base64.RawURLEncoding.EncodeToString(sealed), life))
+	c := l.cookie(attemptCookie(a.With), base64.RawURLEncoding.EncodeToString(sealed), life)
+	if len(c.Name)+len(c.Value) > maxCookie {
+		return errLong
+	}
+	http.SetCookie(w, c)
 	return nil
 }
 

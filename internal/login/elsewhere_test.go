@@ -52,6 +52,11 @@ func TestAccountElsewhere(t *testing.T) {
 	if all, _ := d.Profiles.All(); len(all) != 3 { // the owner's is one
 		t.Errorf("%+v", all)
 	}
+	for n, want := range map[int]int{2000: 302, 4000: 414} { // as OAuth requests are; longer than a cookie
+		if w := b.get("/signin/oidc?next=/" + strings.Repeat("x", n)); w.Code != want {
+			t.Errorf("back to an address of %d bytes: %d", n, w.Code)
+		}
+	}
 	if w := b.get("/signin/nowhere"); w.Code != 404 {
 		t.Errorf("no such provider: %d", w.Code)
 	}

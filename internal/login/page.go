@@ -163,6 +163,7 @@ func explain(err error) (int, string) {
 	}{
 		{errElsewhere, http.StatusForbidden, "failed.elsewhere"},
 		{errReplayed, http.StatusBadRequest, "failed.replayed"},
+		{errLong, http.StatusRequestURITooLong, "failed.long"},
 		{upstream.ErrState, http.StatusBadRequest, "failed.replayed"},
 		{upstream.ErrMixedUp, http.StatusBadRequest, "failed.mixed_up"},
 		{upstream.ErrRefused, http.StatusForbidden, "failed.refused"},
@@ -195,7 +196,7 @@ func (l *Login) errJSON(w http.ResponseWriter, r *http.Request, err error) {
 
 // local keeps a redirect on this site.
 func local(next string) string {
-	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") || len(next) > 4<<10 {
+	if !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") || len(next) > 8<<10 {
 		return "/approvals"
 	}
 	return next

@@ -86,6 +86,7 @@ var english = map[string]string{
 	"failed.title":     "That did not work",
 	"failed.elsewhere": "This was begun in another browser, as another person, or too long ago. Nothing was changed; start again.",
 	"failed.replayed":  "This link was used before. Nothing was changed; start again.",
+	"failed.long":      "The address to come back to is too long for this way. Sign in with a passkey or a code.",
 	"failed.mixed_up":  "The answer came from another provider than the one asked. Nothing was changed.",
 	"failed.refused":   "The provider did not let you in. Nothing was changed; start again.",
 	"failed.token":     "The provider's proof of who you are is not good. Nothing was changed; ask whoever runs this server.",
