@@ -39,7 +39,24 @@ type Config struct {
 	Fresh    time.Duration // a sign-in counts as fresh this long; 0 = 5 min
 	Max      int           // pending requests of one person; 0 = 200
 	Channels []string      // where decisions are taken; nil = nowhere
+
+	// Presence says which decisions take a fresh proof that the person is there.
+	Presence Presence
+
+	// Strong reports whether a caller's proof is as strong as its person can
+	// give; nil = any is.
+	Strong func(authz.Caller) bool
 }
+
+// Presence says when a fresh proof is asked of the person who approves, beyond
+// being signed in.
+type Presence int
+
+const (
+	PresenceStepUp Presence = iota // where an action's Need says so
+	PresenceNever
+	PresenceAlways
+)
 
 // Ledger keeps requests and their decisions.
 type Ledger struct {
@@ -242,6 +259,7 @@ type Decision struct {
 // whose account it is may answer; to everybody else it does not exist.
 func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d Decision) (Item, error) {
 	var out row
+	proved := l.proved(approver) // asks the store, so before the transaction
 	err := l.c.Store.Update(func(tx store.Tx) (err error) {
 		if out, err = l.load(tx, id); err != nil {
 			return err
@@ -252,7 +270,7 @@ func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d D
 		if out.State != Pending {
 			return fmt.Errorf("%w: it is %s", ErrDecided, out.State)
 		}
-		if err := l.mayDecide(out, approver, d); err != nil {
+		if err := l.mayDecide(out, d, proved); err != nil {
 			return err
 		}
 		out.By, out.Channel, out.Reason, out.Decided = approver.User(), d.Channel, d.Reason, time.Now().UTC()
@@ -275,7 +293,7 @@ func (l *Ledger) Decide(_ context.Context, id string, approver authz.Caller, d D
 	return out.Item, nil
 }
 
-func (l *Ledger) mayDecide(r row, approver authz.Caller, d Decision) error {
+func (l *Ledger) mayDecide(r row, d Decision, proved bool) error {
 	known := false
 	for _, c := range l.c.Channels {
 		known = known || c == d.Channel
@@ -283,12 +301,30 @@ func (l *Ledger) mayDecide(r row, approver authz.Caller, d Decision) error {
 	if !known {
 		return fmt.Errorf("%w: %q", ErrChannel, d.Channel)
 	}
-	if d.Approve && r.Need == ByFreshPerson &&
-		(d.Channel != "page" || time.Since(approver.AuthTime()) > l.c.Fresh) {
+	if d.Approve && l.takesProof(r.Need) && (d.Channel != "page" || !proved) {
 		return ErrStepUp
 	}
 	return nil
 }
+
+// takesProof reports whether a yes takes a fresh proof: on the page, where it
+// can be given.
+func (l *Ledger) takesProof(n Need) bool {
+	switch l.c.Presence {
+	case PresenceNever:
+		return false
+	case PresenceAlways:
+		return true
+	}
+	return n == ByFreshPerson
+}
+
+func (l *Ledger) proved(c authz.Caller) bool {
+	return time.Since(c.AuthTime()) <= l.c.Fresh && (l.c.Strong == nil || l.c.Strong(c))
+}
+
+// wantsProof reports whether c would be asked for one before a yes.
+func (l *Ledger) wantsProof(n Need, c authz.Caller) bool { return l.takesProof(n) && !l.proved(c) }
 
 // Revoke ends every open request for which match returns true: the account is
 // gone, or its user frozen.

@@ -47,8 +47,14 @@ func newDesk(t *testing.T) *desk {
 
 func (d *desk) reopen(t *testing.T) {
 	t.Helper()
+	d.reopenWith(t, approvals.PresenceStepUp, nil)
+}
+
+func (d *desk) reopenWith(t *testing.T, p approvals.Presence, strong func(authz.Caller) bool) {
+	t.Helper()
 	l, err := approvals.Open(approvals.Config{
 		Store: d.store, Sealer: clear{}, Audit: &audit.Log{}, Door: d.door, Channels: []string{"page", "client"}, Max: 5,
+		Presence: p, Strong: strong,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -323,6 +329,53 @@ func TestStepUpTakesAFreshSignIn(t *testing.T) { // T44
 			t.Errorf("with an old sign-in: %v", err)
 		}
 		d.decide(t, i.ID, true) // a fresh one
+	})
+}
+
+// TestPresence: when a fresh proof is asked, and that a weak one is none.
+func TestPresence(t *testing.T) { // T44
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		yes := func(i approvals.Item, channel string, age time.Duration, acr string) error {
+			c, err := d.door.Caller(ctx, authz.Principal{User: "anna", Agent: "browser", AuthTime: time.Now().Add(-age), ACR: acr})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = d.Decide(ctx, i.ID, c, approvals.Decision{Approve: true, Channel: channel})
+			return err
+		}
+		strong := func(c authz.Caller) bool { return c.ACR() == "passkey" }
+		for n, c := range []struct {
+			presence approvals.Presence
+			need     approvals.Need
+			channel  string
+			age      time.Duration
+			acr      string
+			want     error
+		}{
+			{approvals.PresenceStepUp, approvals.ByPerson, "client", time.Hour, "code", nil},
+			{approvals.PresenceStepUp, approvals.ByFreshPerson, "page", time.Minute, "passkey", nil},
+			{approvals.PresenceStepUp, approvals.ByFreshPerson, "page", time.Minute, "code", approvals.ErrStepUp},
+			{approvals.PresenceStepUp, approvals.ByFreshPerson, "page", 6 * time.Minute, "passkey", approvals.ErrStepUp},
+			{approvals.PresenceStepUp, approvals.ByFreshPerson, "client", 0, "passkey", approvals.ErrStepUp},
+			{approvals.PresenceNever, approvals.ByFreshPerson, "client", time.Hour, "code", nil},
+			{approvals.PresenceAlways, approvals.ByPerson, "page", time.Hour, "passkey", approvals.ErrStepUp},
+			{approvals.PresenceAlways, approvals.ByPerson, "client", 0, "passkey", approvals.ErrStepUp},
+			{approvals.PresenceAlways, approvals.ByPerson, "page", 0, "passkey", nil},
+		} {
+			d.reopenWith(t, c.presence, strong)
+			a := d.mail(t, fmt.Sprint("mail ", n))
+			a.Need = c.need
+			i := d.ask(t, a)
+			if err := yes(i, c.channel, c.age, c.acr); !errors.Is(err, c.want) {
+				t.Errorf("%d: %v, want %v", n, err, c.want)
+			}
+			if c.want != nil { // a no takes no proof
+				if _, err := d.Decide(ctx, i.ID, d.caller(t, "anna", "browser"), approvals.Decision{Channel: c.channel}); err != nil {
+					t.Errorf("%d: saying no: %v", n, err)
+				}
+			}
+		}
 	})
 }
 

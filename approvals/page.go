@@ -27,6 +27,7 @@ type Page struct {
 	Ledger *Ledger
 	Who    func(*http.Request) (authz.Caller, bool)
 	SignIn http.HandlerFunc // answers a browser nobody is signed in with
+	StepUp http.HandlerFunc // asks for a fresh proof, and leads back; nil: only says that it takes one
 }
 
 // Routes adds the pages and their JSON twins to mux.
@@ -54,7 +55,7 @@ func (p Page) signedIn(next handler) http.HandlerFunc {
 func (p Page) inbox(w http.ResponseWriter, r *http.Request, c authz.Caller) {
 	items, err := p.Ledger.List(r.Context(), c)
 	if err != nil {
-		pages.Message(w, http.StatusInternalServerError, "Approvals", "The list cannot be read just now.")
+		pages.Message(w, r, http.StatusInternalServerError, "inbox.title", "inbox.broken")
 		return
 	}
 	var data struct{ Open, Ended []Item }
@@ -66,30 +67,31 @@ func (p Page) inbox(w http.ResponseWriter, r *http.Request, c authz.Caller) {
 		}
 	}
 	data.Ended = data.Ended[:min(len(data.Ended), 50)]
-	inboxPage.Render(w, http.StatusOK, "Approvals", data)
+	inboxPage.Render(w, r, http.StatusOK, "inbox.title", data)
 }
 
 func (p Page) show(w http.ResponseWriter, r *http.Request, c authz.Caller) {
 	item, err := p.Ledger.Get(r.Context(), c, r.PathValue("id"))
 	if err != nil {
-		pages.Message(w, http.StatusNotFound, "Not found", "There is no such request, or it was swept away after its end.")
+		pages.Message(w, r, http.StatusNotFound, "missing.title", "item.missing")
 		return
 	}
-	p.render(w, http.StatusOK, item, "")
+	p.render(w, r, http.StatusOK, c, item, "")
 }
 
-func (p Page) render(w http.ResponseWriter, status int, item Item, complaint string) {
-	itemPage.Render(w, status, item.Title, struct {
+func (p Page) render(w http.ResponseWriter, r *http.Request, status int, c authz.Caller, item Item, complaint string) {
+	itemPage.Render(w, r, status, item.Title, struct {
 		Item      Item
 		Complaint string
-	}{item, complaint})
+		Fresh     bool // approving takes a proof that the person has not given yet
+	}{item, complaint, p.Ledger.wantsProof(item.Need, c)})
 }
 
 func (p Page) decide(w http.ResponseWriter, r *http.Request, c authz.Caller) {
 	id := r.PathValue("id")
 	approve, ok := map[string]bool{"approve": true, "deny": false}[r.PostFormValue("decision")]
 	if !ok {
-		pages.Message(w, http.StatusBadRequest, "Nothing was decided", "Go back and press Approve or Deny.")
+		pages.Message(w, r, http.StatusBadRequest, "item.undecided", "item.go_back")
 		return
 	}
 	_, err := p.Ledger.Decide(r.Context(), id, c, Decision{Approve: approve, Channel: "page", Reason: clip(r.PostFormValue("reason"))})
@@ -102,32 +104,36 @@ func (p Page) decide(w http.ResponseWriter, r *http.Request, c authz.Caller) {
 		http.Redirect(w, r, "/approvals/"+id, http.StatusSeeOther)
 		return
 	}
+	if errors.Is(err, ErrStepUp) && p.StepUp != nil {
+		p.StepUp(w, r)
+		return
+	}
 	item, getErr := p.Ledger.Get(r.Context(), c, id)
 	if getErr != nil {
-		pages.Message(w, http.StatusNotFound, "Not found", "There is no such request, or it was swept away after its end.")
+		pages.Message(w, r, http.StatusNotFound, "missing.title", "item.missing")
 		return
 	}
 	status, complaint := explain(err)
-	p.render(w, status, item, complaint)
+	p.render(w, r, status, c, item, complaint)
 }
 
 var errBadDecision = errors.New("approvals: bad decision")
 
-// explain is the one table from errors to what a person reads.
+// explain is the one table from errors to what a person reads: a text's key.
 func explain(err error) (int, string) {
 	switch {
 	case errors.Is(err, errBadDecision):
-		return http.StatusBadRequest, `Want {"decision": "approve" or "deny", "reason": "…"}; nothing was decided.`
+		return http.StatusBadRequest, "item.format"
 	case errors.Is(err, ErrNotFound):
-		return http.StatusNotFound, "There is no such request."
+		return http.StatusNotFound, "item.none"
 	case errors.Is(err, ErrDecided):
-		return http.StatusConflict, "This is closed: decided, expired or replaced. Nothing changed."
+		return http.StatusConflict, "item.closed"
 	case errors.Is(err, ErrStepUp):
-		return http.StatusForbidden, "This one takes a fresh sign-in: sign in again, then approve."
+		return http.StatusForbidden, "item.stepup"
 	case errors.Is(err, ErrChannel):
-		return http.StatusForbidden, "The operator does not take decisions on this page (approvals.channels)."
+		return http.StatusForbidden, "item.channel"
 	}
-	return http.StatusInternalServerError, "The decision could not be recorded; nothing was sent."
+	return http.StatusInternalServerError, "item.broken"
 }
 
 func (p Page) api(next func(*http.Request, authz.Caller) (any, error)) http.HandlerFunc {
@@ -138,14 +144,14 @@ func (p Page) api(next func(*http.Request, authz.Caller) (any, error)) http.Hand
 		if !ok {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="deputy approvals"`)
 			w.WriteHeader(http.StatusUnauthorized)
-			json.NewEncoder(w).Encode(map[string]string{"error": "sign in on the approval page; an agent's bearer is not accepted here"})
+			json.NewEncoder(w).Encode(map[string]string{"error": pages.Text(r, "item.api")})
 			return
 		}
 		answer, err := next(r, c)
 		if err != nil {
-			status, text := explain(err)
+			status, key := explain(err)
 			w.WriteHeader(status)
-			answer = map[string]string{"error": text}
+			answer = map[string]string{"error": pages.Text(r, key)}
 		}
 		json.NewEncoder(w).Encode(answer)
 	}

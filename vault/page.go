@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"deputy/authz"
@@ -90,7 +91,7 @@ func (p Page) begin(w http.ResponseWriter, r *http.Request) {
 			err = ErrNotStarter
 		}
 		if err != nil {
-			p.complain(w, err)
+			p.complain(w, r, err)
 			return
 		}
 		wish = t.Wish
@@ -98,12 +99,12 @@ func (p Page) begin(w http.ResponseWriter, r *http.Request) {
 		wish.Scopes = p.Scopes(wish.Provider)
 	}
 	if err := p.Vault.addUp(c, &wish); err != nil {
-		p.complain(w, err)
+		p.complain(w, r, err)
 		return
 	}
 	to, err := p.Vault.Begin(r.Context(), c, wish)
 	if err != nil {
-		p.complain(w, err)
+		p.complain(w, r, err)
 		return
 	}
 	pages.Headers(w.Header())
@@ -126,47 +127,48 @@ func (v *Vault) addUp(c authz.Caller, w *Wish) error {
 func (p Page) finish(w http.ResponseWriter, r *http.Request) {
 	c, ok := p.Who(r)
 	if !ok {
-		p.complain(w, ErrNotStarter)
+		p.complain(w, r, ErrNotStarter)
 		return
 	}
 	done, err := p.Vault.Finish(r.Context(), c, r.PathValue("provider"), r.URL.Query())
 	if err != nil {
-		p.complain(w, err)
+		p.complain(w, r, err)
 		return
 	}
-	text := done.Name + " is connected. You can close this page."
+	text := "connect.is"
 	if len(done.Missing) > 0 {
-		text = done.Name + " is connected, but not everything was ticked: tools that need the rest will ask again."
+		text = "connect.partly"
 	}
-	pages.Message(w, http.StatusOK, "Connected", text)
+	pages.Message(w, r, http.StatusOK, "connect.done", text, done.Name)
 }
 
 // complain is the one table from errors to what a person reads. Nothing the
 // provider or the link said is repeated.
-func (p Page) complain(w http.ResponseWriter, err error) {
-	status, text := http.StatusBadGateway, "The provider did not finish the connection. Nothing was stored; try again."
+func (p Page) complain(w http.ResponseWriter, r *http.Request, err error) {
 	var no *oauth.Refusal
-	switch {
-	case errors.Is(err, ErrState):
-		status, text = http.StatusBadRequest, "This link was used, changed or is too old. Start the connection again."
-	case errors.Is(err, ErrNotStarter):
-		status, text = http.StatusForbidden, "This connection was started by another person or in another browser. Nothing was stored."
-	case errors.Is(err, ErrMixedUp):
-		status, text = http.StatusBadRequest, "The answer came from another provider than the one asked. Nothing was stored."
-	case errors.Is(err, ErrRefused):
-		status, text = http.StatusForbidden, "The provider's consent was refused. Nothing was stored."
-	case errors.Is(err, ErrOtherAccount):
-		status, text = http.StatusConflict, "You signed in to a different account than the one to connect. Nothing was changed. To add it, connect it under a name of its own."
-	case errors.Is(err, ErrNameTaken):
-		status, text = http.StatusConflict, "The name is taken, or is none. Nothing was changed."
-	case errors.Is(err, ErrFrozen):
-		status, text = http.StatusForbidden, "This is frozen. Nothing was stored; thaw it first."
-	case errors.Is(err, ErrUnconfigured):
-		status, text = http.StatusNotFound, "The operator has not set a client_id for this provider (providers in deputy.yaml)."
-	case errors.Is(err, ErrNoAccount):
-		status, text = http.StatusNotFound, "There is no such provider."
-	case errors.As(err, &no):
-		status, text = http.StatusBadGateway, "The provider refused the exchange ("+no.Code+"). Nothing was stored."
+	if known := slices.IndexFunc(complaints, func(c complaint) bool { return errors.Is(err, c.err) }); known >= 0 {
+		pages.Message(w, r, complaints[known].status, "connect.not", complaints[known].text)
+	} else if errors.As(err, &no) {
+		pages.Message(w, r, http.StatusBadGateway, "connect.not", "connect.exchange", no.Code)
+	} else {
+		pages.Message(w, r, http.StatusBadGateway, "connect.not", "connect.unfinished")
 	}
-	pages.Message(w, status, "Not connected", text)
+}
+
+type complaint struct {
+	err    error
+	status int
+	text   string
+}
+
+var complaints = []complaint{
+	{ErrState, http.StatusBadRequest, "connect.state"},
+	{ErrNotStarter, http.StatusForbidden, "connect.not_starter"},
+	{ErrMixedUp, http.StatusBadRequest, "connect.mixed_up"},
+	{ErrRefused, http.StatusForbidden, "connect.refused"},
+	{ErrOtherAccount, http.StatusConflict, "connect.other"},
+	{ErrNameTaken, http.StatusConflict, "connect.name"},
+	{ErrFrozen, http.StatusForbidden, "connect.frozen"},
+	{ErrUnconfigured, http.StatusNotFound, "connect.unconfigured"},
+	{ErrNoAccount, http.StatusNotFound, "connect.none"},
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,14 +43,16 @@ func newHouseOn(t *testing.T, store string, settings ...string) *house {
 	}
 	addr := ln.Addr().String()
 	ln.Close()
-	h.url = "http://" + addr
+	h.url = "http://localhost" + addr[strings.LastIndexByte(addr, ':'):]
+	if !slices.ContainsFunc(settings, func(s string) bool { return strings.HasPrefix(s, "approvals:") }) {
+		settings = append(settings, "approvals: {channels: [client, page, cli]}")
+	}
 	writeFile(t, filepath.Join(h.dir, "deputy.yaml"), fmt.Sprintf(`home: %s/home
 store: %s
 key: env:DEPUTY_TEST_KEY
 listen: %s
 public_url: %s
 user: anna
-approvals: {channels: [client, page, cli]}
 providers:
   github: {client_id: id, client_secret: env:DEPUTY_TEST_SECRET, api_url: %s, auth_url: %[5]s/login/oauth/authorize, token_url: %[5]s/login/oauth/access_token, revoke_url: %[5]s/applications}
 %s

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"time"
 
 	"deputy/internal/config"
+	"deputy/internal/login/passkey"
 	"deputy/internal/seal"
 )
 
@@ -65,6 +67,7 @@ func doctor(inv *invocation) error {
 		_, err := ref.Read()
 		say(err == nil, "store: PostgreSQL, its URL in "+string(ref), fmt.Sprint("the URL cannot be read: ", err))
 	}
+	inv.doctorLogin(c, say)
 	for _, p := range providers() {
 		set := c.Providers[p.Name]
 		_, err := set.ClientSecret.Read()
@@ -102,6 +105,29 @@ func doctor(inv *invocation) error {
 		return fmt.Errorf("doctor: some things are left to do: see todo above")
 	}
 	return nil
+}
+
+// doctorLogin looks at how people sign in.
+func (inv *invocation) doctorLogin(c config.Config, say func(ok bool, what, todo string)) {
+	if public, err := url.Parse(c.PublicURL); err == nil {
+		_, err := passkey.New(public)
+		say(err == nil, "passkeys: "+public.Hostname(), fmt.Sprint(err))
+	}
+	for name, secret := range map[string]config.Secret{"login": c.Login.ClientSecret, "login.github": c.Login.GitHub.ClientSecret} {
+		if _, err := secret.Read(); err != nil {
+			say(false, name+": the client secret cannot be read", err.Error())
+		}
+	}
+	for _, p := range accountsElsewhere(c) {
+		if err := p.Ready(inv.ctx); err != nil {
+			say(false, "sign-in: "+p.Title()+" does not answer", "its metadata is read at "+p.Issuer()+"/.well-known/openid-configuration: see that login.issuer is right and reachable")
+			continue
+		}
+		say(true, fmt.Sprintf("sign-in: %s, redirect URI %s/signin/%s/callback", p.Title(), c.PublicURL, p.Name()), "")
+		if len(p.Allow) == 0 {
+			fmt.Fprintf(inv.out, "      nobody new may make a profile: allow is empty; who has one may add an account\n")
+		}
+	}
 }
 
 func ownerRuns(ctx context.Context, path string) bool {

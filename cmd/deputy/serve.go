@@ -55,6 +55,9 @@ func serve(inv *invocation) error {
 	if link, err := a.login.SignInURL(a.owner, "/approvals"); err == nil {
 		fmt.Fprintf(inv.err, "deputy: approvals at %s (signs one browser in, within ten minutes)\n", link)
 	}
+	if me, err := a.login.Profiles.Get(a.owner); err == nil && len(me.Passkeys) == 0 && a.login.Passkeys != nil {
+		fmt.Fprintf(inv.err, "deputy: then add a passkey at %s/profile, so that nobody decides without your device\n", a.public)
+	}
 	<-inv.ctx.Done()
 	return errors.Join(h.stop(), a.close())
 }
@@ -166,11 +169,11 @@ func (a *app) mux(streams context.Context) http.Handler {
 	mux.Handle("/mcp", ending(streams, a.server.HTTP(a.login.Agent)))
 	people := http.NewServeMux()
 	a.login.Routes(people)
-	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask}.Routes(people)
+	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask, StepUp: a.stepUp}.Routes(people)
 	vault.Page{Vault: a.vault, Who: a.login.Person, SignIn: a.login.Ask, Scopes: a.scopes}.Routes(people)
 	people.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/approvals", http.StatusSeeOther) })
 	people.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		pages.Message(w, http.StatusNotFound, "Not found", "There is no such page.")
+		pages.Message(w, r, http.StatusNotFound, "missing.title", "missing.page")
 	})
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(people))
 	if a.tokens != nil {
@@ -188,6 +191,17 @@ func (a *app) mux(streams context.Context) http.Handler {
 		ok(w, r)
 	})
 	return mux
+}
+
+// stepUp asks for the proof that a decision takes.
+func (a *app) stepUp(w http.ResponseWriter, r *http.Request) {
+	c, _ := a.login.Person(r)
+	need, err := a.login.FreshNeed(c.User())
+	if err != nil {
+		pages.Message(w, r, http.StatusInternalServerError, "failed.title", "failed.store")
+		return
+	}
+	a.login.StepUp(w, r, need)
 }
 
 // ending lets event streams, which clients hold open by GET, end with streams.

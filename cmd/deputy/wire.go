@@ -105,10 +105,12 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	}
 	auditLog := &audit.Log{Key: box.Key("audit")}
 	a.box, a.audit = box, auditLog
-	a.door = authz.NewDoor(a.mayEnter)
+	people := &login.Profiles{Store: a.store, Sealer: box, Owner: a.owner}
+	a.door = authz.NewDoor(people.MayEnter)
+	a.login = a.signIn(people)
 	if a.ledger, err = approvals.Open(approvals.Config{
 		Store: a.store, Sealer: box, Audit: auditLog, Door: a.door,
-		Expires: c.Approvals.Expires, Channels: c.Approvals.Channels,
+		Expires: c.Approvals.Expires, Channels: c.Approvals.Channels, Presence: presence[c.Approvals.Presence], Strong: a.login.Strong,
 	}); err != nil {
 		return nil, err
 	}
@@ -143,7 +145,6 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 		Catalog: catalog, Engine: a.engine, Vault: a.vault, Ledger: a.ledger, Audit: auditLog, Store: a.store, Sealer: box,
 		Policy: policy(c.Approvals.Defaults), PublicURL: c.PublicURL, Log: log,
 	})
-	a.login = &login.Login{Store: a.store, Door: a.door, Public: public}
 	if a.tokens, err = a.exchange(); err != nil {
 		return nil, err
 	}
@@ -202,14 +203,6 @@ func (a *app) close() error {
 	return a.store.Close()
 }
 
-// mayEnter: this home belongs to one person.
-func (a *app) mayEnter(_ context.Context, p authz.Principal) error {
-	if p.User != a.owner {
-		return authz.ErrNobody
-	}
-	return nil
-}
-
 func owner(c config.Config) (string, error) {
 	if c.User != "" {
 		return c.User, nil
@@ -248,6 +241,9 @@ func modelFile(path string) (*authz.Model, error) {
 	}
 	return &text, nil
 }
+
+// presence reads the configuration's words.
+var presence = map[string]approvals.Presence{"never": approvals.PresenceNever, "stepup": approvals.PresenceStepUp, "always": approvals.PresenceAlways}
 
 // policy reads the configuration's words; they were checked when it was read.
 func policy(d config.Defaults) tools.Policy {

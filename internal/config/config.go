@@ -25,6 +25,7 @@ type Config struct {
 	Key       string              `yaml:"key" doc:"the key-encryption key: keyring:NAME, file:PATH, env:NAME, or passphrase (asked for, or $DEPUTY_PASSPHRASE); none found: refuse to start"`
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
+	Login     Login               `yaml:"login" doc:"who may sign in over HTTP, beside passkeys and one-time codes"`
 	User      string              `yaml:"user" doc:"the person this home belongs to; empty: the operating system's user"`
 	Providers map[string]Provider `yaml:"providers" doc:"OAuth clients: google, slack, github, and any of your own"`
 	Exchange  Exchange            `yaml:"exchange" doc:"tokens for your own back ends (RFC 8693); off without clients"`
@@ -93,7 +94,7 @@ type Authz struct {
 type Approvals struct {
 	Defaults Defaults      `yaml:"defaults" doc:"allow, ask or ask+stepup, by what a tool does; never less than the tool's own floor"`
 	Rules    []string      `yaml:"rules" doc:"none yet"`
-	Presence string        `yaml:"presence" doc:"stepup: ask+stepup takes a sign-in of the last five minutes"`
+	Presence string        `yaml:"presence" doc:"when approving takes a proof of the last five minutes (a passkey, where one is enrolled): never, stepup (for ask+stepup), always"`
 	Channels []string      `yaml:"channels" doc:"where decisions are taken: client (elicitation), page, cli"`
 	Expires  time.Duration `yaml:"expires" doc:"an unanswered request is a no after this long; 1m to 168h"`
 }
@@ -117,7 +118,7 @@ func Default() Config {
 	}
 	return Config{
 		Home: filepath.Join(data, "deputy"), Store: "bolt", Key: "keyring:deputy",
-		Listen: "127.0.0.1:8787", PublicURL: "http://localhost:8787",
+		Listen: "127.0.0.1:8787", PublicURL: "http://localhost:8787", Login: Login{Scopes: []string{"email"}},
 		Tools: Tools{Toolsets: []string{"gmail", "slack", "github"}},
 		Authz: Authz{Model: "builtin", Backend: "embedded"},
 		Approvals: Approvals{
@@ -266,8 +267,14 @@ func (c *Config) check() error {
 	if len(c.Approvals.Rules) > 0 {
 		return errors.New("approvals.rules: there are no rules yet: leave it empty")
 	}
-	if c.Approvals.Presence != "stepup" {
-		return fmt.Errorf("approvals.presence: %q: want stepup, the only one there is yet", c.Approvals.Presence)
+	if !slices.Contains([]string{"never", "stepup", "always"}, c.Approvals.Presence) {
+		return fmt.Errorf("approvals.presence: %q: want never, stepup or always", c.Approvals.Presence)
+	}
+	if c.Approvals.Presence == "always" && !slices.Contains(c.Approvals.Channels, "page") {
+		return errors.New("approvals.presence: always takes page among approvals.channels: a proof is given there")
+	}
+	if err := c.Login.check(); err != nil {
+		return fmt.Errorf("login.%w", err)
 	}
 	if c.Home == "" || c.Listen == "" || c.Authz.Model == "" {
 		return errors.New("home, listen and authz.model cannot be empty")

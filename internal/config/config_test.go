@@ -31,6 +31,11 @@ func TestExampleParsesToItself(t *testing.T) {
 	c.Tools.Exclude = []string{"gmail_send_message"}
 	c.Approvals.Expires = time.Hour
 	c.Store = "postgres:env:DEPUTY_POSTGRES_URL"
+	c.Login = config.Login{
+		Issuer: "https://idp.example", ClientID: "deputy", ClientSecret: "env:OIDC", Scopes: []string{"email"}, Allow: []string{"sub:1", "email:a@b.example", "email_domain:b.example"},
+		GitHub: config.LoginGitHub{ClientID: "x", ClientSecret: "env:HUB", Allow: []string{"sub:7"}},
+	}
+	c.Approvals.Presence = "always"
 	got, err := config.Parse([]byte(config.Example(c)))
 	if err != nil {
 		t.Fatalf("%v in:\n%s", err, config.Example(c))
@@ -63,6 +68,25 @@ func TestBadFilesSayWhatIsWrong(t *testing.T) {
 		{"store: {postgres: {url: hunter2}}", "want bolt"},
 		{"store: [bolt]", "want bolt"},
 		{"listen: [1, 2]", "[1:9]"},
+		{"login: {client_id: x}", "login.issuer is missing"},
+		{"login: {issuer: https://idp.example}", "login.client_id is missing"},
+		{"login: {issuer: http://idp.example, client_id: x}", "login.issuer: want https"},
+		{"login: {issuer: \"https://hunter2@idp.example\", client_id: x}", "login.issuer: want https"},
+		{"login: {issuer: https://github.com, client_id: x}", "login.github"},
+		{"login: {issuer: https://idp.example, client_id: x, client_secret: hunter2}", "by reference"},
+		{"login: {issuer: https://idp.example, client_id: x, scopes: [offline_access]}", "keeps no token"},
+		{"login: {issuer: https://idp.example, client_id: x, allow: [anna]}", "want sub:ID"},
+		{"login: {issuer: https://idp.example, client_id: x, allow: [\"email_domain:*\"]}", "want sub:ID"},
+		{"login: {issuer: https://idp.example, client_id: x, allow: [\"email_domain:a@b\"]}", "want sub:ID"},
+		{"login: {issuer: https://idp.example, client_id: x, allow: [\"email:example.com\"]}", "want sub:ID"},
+		{"login: {github: {client_secret: env:X}}", "login.github: client_id is missing"},
+		{"login: {github: {client_id: x}}", "login.github: client_secret is missing"},
+		{"login: {github: {client_id: x, client_secret: env:X, allow: [\"email:a@b\"]}}", "vouches for no address"},
+		{"login: {github: {client_id: x, client_secret: env:X, api_url: https://ghe.example}}", "go together"},
+		{"login: {github: {client_id: x, client_secret: env:X, api_url: http://ghe.example, auth_url: https://a, token_url: https://a}}", "want https"},
+		{"login: {alow: [x]}", "unknown field"},
+		{"approvals: {presence: sometimes}", "never, stepup or always"},
+		{"approvals: {presence: always, channels: [client]}", "takes page"},
 		{"home: a\nhome: b\n", "home"},
 		{"{", ""},
 	} {

@@ -38,7 +38,9 @@ var line = map[string][]string{
 	"tools/gmail":              {"approvals", "authz", "tools", "vault"},
 	"tools/slack":              {"approvals", "authz", "tools", "vault"},
 	"tools/github":             {"approvals", "authz", "tools", "vault"},
-	"internal/login":           {"authz", "internal/pages", "internal/store"},
+	"internal/login/passkey":   {},
+	"internal/login/upstream":  {"internal/fetch"},
+	"internal/login":           {"authz", "internal/audit", "internal/login/passkey", "internal/login/upstream", "internal/pages", "internal/store"},
 	"internal/server":          {"approvals", "authz", "internal/store", "tools", "vault"},
 	"cmd/deputy":               nil, // the wiring imports everything
 	"internal/store/storetest": {"internal/store"},
@@ -68,6 +70,8 @@ var keeps = map[string][]string{
 	"github.com/google/jsonschema-go/": {"tools"},
 	"golang.org/x/crypto/":             {"internal/seal"},
 	"filippo.io/age/":                  {"internal/backup"},
+	"github.com/go-webauthn/":          {"internal/login/passkey"},
+	"golang.org/x/oauth2/":             {"internal/login/upstream"},
 	"golang.org/x/term/":               {"cmd/deputy"},
 	"golang.org/x/sys/":                {"cmd/deputy"},
 }

@@ -1,13 +1,20 @@
 // Package login checks credentials and lets people and their agents in.
 //
-// Until an authorization server stands at the door there are two credentials,
-// and neither opens what the other does:
+// Two kinds of credential never open each other's doors:
 //
 //	bearer    an agent's: /mcp, and nothing else
-//	session   a person's browser: approvals and connections, never /mcp
+//	session   a person's browser: approvals, connections, the profile; never /mcp
 //
-// A session begins with a one-time code, which the console shows or
-// "deputy approvals open" makes. Only hashes of credentials are stored.
+// A session begins with a proof of who is there, and its Caller says which and
+// when (ACR, AuthTime):
+//
+//	passkey     WebAuthn, the person verified (package passkey)
+//	upstream    an account at an OpenID provider or GitHub (package upstream)
+//	code        a one-time code, which the console shows or a command makes
+//	recovery    one of ten codes that a person keeps for the day all else is lost
+//
+// A Profile is one person with all of these. What is sensitive asks for a proof
+// again: StepUp. Only hashes of credentials are stored.
 package login
 
 import (
@@ -23,6 +30,9 @@ import (
 	"time"
 
 	"deputy/authz"
+	"deputy/internal/audit"
+	"deputy/internal/login/passkey"
+	"deputy/internal/login/upstream"
 	"deputy/internal/store"
 )
 
@@ -30,11 +40,24 @@ import (
 // of these it is, nobody is told.
 var ErrDenied = errors.New("login: not accepted")
 
-// Login is the door with its credentials.
+// Login is the door with its credentials. Store, Door and Public are required;
+// people who sign in other than by code need the rest.
 type Login struct {
 	Store  store.Store
 	Door   *authz.Door
 	Public *url.URL // cookies and links are made for this alone
+
+	Sealer   store.Sealer // seals what a browser keeps while it signs in
+	Audit    *audit.Log
+	Profiles *Profiles
+	Passkeys *passkey.Party // nil: public_url has no name for them
+	Accounts []Accounts     // where people may sign in
+}
+
+// Accounts is a place to sign in, and whose accounts there may make a profile.
+type Accounts struct {
+	upstream.Provider
+	Allow upstream.Allow
 }
 
 type credential struct {
@@ -45,15 +68,13 @@ type credential struct {
 }
 
 var (
-	bearers  = store.Table[credential]{Name: "login/bearer"}
-	sessions = store.Table[credential]{Name: "login/session"}
-	codes    = store.Table[credential]{Name: "login/code"}
+	bearers = store.Table[credential]{Name: "login/bearer"}
+	codes   = store.Table[credential]{Name: "login/code"}
 )
 
 const (
 	bearerPrefix = "dpt_"
 	bearerLife   = 90 * 24 * time.Hour
-	sessionLife  = 12 * time.Hour
 	codeLife     = 10 * time.Minute
 )
 
@@ -79,19 +100,26 @@ func (l *Login) SignInURL(user, next string) (string, error) {
 }
 
 func (l *Login) issue(t store.Table[credential], prefix string, c credential, life time.Duration) (string, error) {
-	var raw [24]byte
-	rand.Read(raw[:])
-	text := prefix + base64.RawURLEncoding.EncodeToString(raw[:])
+	text := prefix + secret()
 	c.Made = time.Now().UTC()
 	c.Expires = c.Made.Add(life)
 	return text, l.Store.Update(func(tx store.Tx) error { return t.Put(tx, c, hashed(text)) })
+}
+
+// secret is 192 random bits as text.
+func secret() string {
+	var raw [24]byte
+	rand.Read(raw[:])
+	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
 // Sweep forgets credentials whose time is over.
 func (l *Login) Sweep() error {
 	over := func(c credential) bool { return time.Now().After(c.Expires) }
 	return l.Store.Update(func(tx store.Tx) error {
-		return errors.Join(bearers.DeleteIf(tx, over), sessions.DeleteIf(tx, over), codes.DeleteIf(tx, over))
+		return errors.Join(bearers.DeleteIf(tx, over), codes.DeleteIf(tx, over),
+			sessions.DeleteIf(tx, func(s session) bool { return s.over() }),
+			used.DeleteIf(tx, func(until time.Time) bool { return time.Now().After(until) }))
 	})
 }
 
@@ -100,28 +128,22 @@ func hashed(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (l *Login) find(t store.Table[credential], text string, once bool) (c credential, err error) {
-	read := func(tx store.Tx) error {
-		c, err = t.Get(tx, hashed(text))
-		return err
+// findCode returns whose a one-time code is, and uses it up.
+func (l *Login) findCode(text string) (c credential, err error) {
+	err = l.Store.Update(func(tx store.Tx) error {
+		if c, err = codes.Get(tx, hashed(text)); err != nil {
+			return err
+		}
+		return codes.Delete(tx, hashed(text))
+	})
+	return c, c.check(err)
+}
+
+func (c credential) check(err error) error {
+	if errors.Is(err, store.ErrNotFound) || err == nil && time.Now().After(c.Expires) {
+		return ErrDenied
 	}
-	if once {
-		err = l.Store.Update(func(tx store.Tx) error {
-			if err := read(tx); err != nil {
-				return err
-			}
-			return t.Delete(tx, hashed(text))
-		})
-	} else {
-		err = l.Store.View(read)
-	}
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return credential{}, err
-	}
-	if err != nil || time.Now().After(c.Expires) {
-		return credential{}, ErrDenied
-	}
-	return c, nil
+	return err
 }
 
 // Agent lets in the agent whose bearer the request carries.
@@ -138,8 +160,9 @@ func (l *Login) Token(ctx context.Context, text string) (authz.Caller, error) {
 	if !strings.HasPrefix(text, bearerPrefix) {
 		return authz.Caller{}, ErrDenied
 	}
-	c, err := l.find(bearers, text, false)
-	if err != nil {
+	var c credential
+	err := l.Store.View(func(tx store.Tx) (err error) { c, err = bearers.Get(tx, hashed(text)); return err })
+	if err := c.check(err); err != nil {
 		return authz.Caller{}, err
 	}
 	return l.Door.Caller(ctx, authz.Principal{User: c.User, Agent: c.Agent})
@@ -151,42 +174,37 @@ func (l *Login) Local(ctx context.Context, user, agent, session string) (authz.C
 	return l.Door.Caller(ctx, authz.Principal{User: user, Agent: agent, Session: session})
 }
 
-// browserAgent is the agent name of a person's own browser.
-const browserAgent = "browser"
+// secure reports whether browsers reach deputy over TLS.
+func (l *Login) secure() bool { return l.Public.Scheme == "https" }
 
-// Person lets in the person whose session cookie the request carries.
-func (l *Login) Person(r *http.Request) (authz.Caller, bool) {
-	cookie, err := r.Cookie(l.cookieName())
-	if err != nil {
-		return authz.Caller{}, false
+// cookie has the __Host- prefix (RFC 6265bis §4.1.3.2) where there is TLS.
+func (l *Login) cookie(name, value string, life time.Duration) *http.Cookie {
+	if l.secure() {
+		name = "__Host-" + name
 	}
-	c, err := l.find(sessions, cookie.Value, false)
-	if err != nil {
-		return authz.Caller{}, false
-	}
-	caller, err := l.Door.Caller(r.Context(), authz.Principal{
-		User: c.User, Agent: browserAgent, Session: hashed(cookie.Value), AuthTime: c.Made,
-	})
-	return caller, err == nil
-}
-
-// cookieName has the __Host- prefix (RFC 6265bis §4.1.3.2) where there is TLS.
-func (l *Login) cookieName() string {
-	if l.Public.Scheme == "https" {
-		return "__Host-deputy"
-	}
-	return "deputy"
-}
-
-func (l *Login) startSession(w http.ResponseWriter, user string) error {
-	text, err := l.issue(sessions, "", credential{User: user}, sessionLife)
-	if err != nil {
-		return err
-	}
-	http.SetCookie(w, &http.Cookie{
-		Name: l.cookieName(), Value: text, Path: "/", MaxAge: int(sessionLife.Seconds()),
-		HttpOnly: true, Secure: l.Public.Scheme == "https",
+	c := &http.Cookie{
+		Name: name, Value: value, Path: "/", MaxAge: int(life.Seconds()), HttpOnly: true, Secure: l.secure(),
 		SameSite: http.SameSiteLaxMode, // Strict would lose the provider's way back
-	})
-	return nil
+	}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// note writes a line about a person into the log, in the commit of what it is
+// about.
+func (l *Login) note(tx store.Tx, line audit.Line) error {
+	if l.Audit == nil {
+		return nil
+	}
+	if line.Agent == "" {
+		line.Agent = browserAgent
+	}
+	return l.Audit.Append(tx, line)
+}
+
+// noteAlone writes a line about what did not happen.
+func (l *Login) noteAlone(line audit.Line) error {
+	return l.Store.Update(func(tx store.Tx) error { return l.note(tx, line) })
 }

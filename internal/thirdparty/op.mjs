@@ -31,6 +31,8 @@ const op = new Provider(issuer, {
     { ...app, client_id: 'deputy', client_secret: 'a secret: with 100% of the + signs & more' },
     { ...app, client_id: 'brief', client_secret: 'brief-secret' },
     { ...app, client_id: 'public', token_endpoint_auth_method: 'none' },
+    // deputy as a place where people sign in, which pushes no requests.
+    { client_id: 'door', client_secret: 'door-secret', redirect_uris: ['http://localhost:8787/signin/oidc/callback'] },
     // The API's own client, which asks what a token is good for.
     { client_id: 'api', client_secret: 'api-secret', redirect_uris: [], response_types: [], grant_types: [] },
   ],

@@ -3,16 +3,17 @@
 //   node pages.mjs --deputy PATH --chromium PATH [--shots DIR]
 //
 // Prints one line a check and a closing "N passed, N failed".
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, promisify } from 'node:util';
 import { chromium } from 'playwright-core';
 import { mcp } from './rpc.mjs';
 
 const string = { type: 'string' };
 const { values: flags } = parseArgs({ options: { deputy: string, chromium: string, shots: string } });
+const pathOf = (name) => path.join(flags.shots, `${name}.png`);
 let passed = 0;
 let failed = 0;
 const check = (name, ok, got) => {
@@ -20,9 +21,102 @@ const check = (name, ok, got) => {
   console.log(`${ok ? 'ok   ' : 'FAIL '} page: ${name}${ok ? '' : `: ${got}`}`);
 };
 
+// people walks the pages of a person: with a code, a passkey in a virtual
+// authenticator, out, in again, and a step-up; then looks at each page.
+async function people(info) {
+  const base = new URL(info.url).origin;
+  const context = await browser.newContext({ viewport: { width: 900, height: 760 } });
+  const page = await context.newPage();
+  page.on('console', (m) => m.text().includes('Content Security Policy') && complaints.push(m.text()));
+  page.on('request', (r) => r.url().startsWith(base) || r.url().startsWith('data:') || complaints.push(`a request to ${r.url()}`));
+  const device = await context.newCDPSession(page);
+  await device.send('WebAuthn.enable');
+  const { authenticatorId } = await device.send('WebAuthn.addVirtualAuthenticator', {
+    options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+  });
+  const where = () => new URL(page.url()).pathname;
+  const open = async () => {
+    const { stdout } = await promisify(execFile)(flags.deputy, ['--home', info.home, '--json', 'approvals', 'open']);
+    return JSON.parse(stdout).url;
+  };
+  const look = async (name, url, as = context) => {
+    const jar = await as.storageState();
+    for (const [kind, options] of Object.entries({
+      light: { colorScheme: 'light', viewport: { width: 900, height: 760 } },
+      dark: { colorScheme: 'dark', viewport: { width: 900, height: 760 } },
+      phone: { colorScheme: 'light', viewport: { width: 360, height: 740 } },
+      korean: { colorScheme: 'dark', viewport: { width: 360, height: 740 }, locale: 'ko-KR' },
+    })) {
+      const c = await browser.newContext({ ...options, storageState: jar });
+      const p = await c.newPage();
+      await p.goto(url);
+      const wide = await p.evaluate(() => document.documentElement.scrollWidth > innerWidth);
+      check(`${name} fits (${kind})`, !wide, 'it scrolls sideways');
+      if (kind === 'korean') check(`${name} is in Korean`, await p.evaluate(() => document.documentElement.lang) === 'ko', 'it is not');
+      if (flags.shots) await p.screenshot({ path: pathOf(`${name}-${kind}`), fullPage: true });
+      await c.close();
+    }
+  };
+
+  await page.goto(`${base}/profile`);
+  check('nobody has no profile', await page.isVisible('form.passkey'), await page.textContent('main'));
+  await look('signin', `${base}/profile`);
+  await page.goto(await open());
+  await page.goto(`${base}/profile`);
+  await look('profile-new', `${base}/profile`);
+  await page.fill('input[name=name]', 'Test device');
+  await page.click('form.passkey button');
+  await page.waitForSelector('text=Test device');
+  check('a passkey is added', where() === '/profile', page.url());
+  await page.click('text=Sign out');
+  await page.waitForURL('**/signin');
+  await page.keyboard.press('Tab');
+  await page.focus('form.passkey button');
+  await page.keyboard.press('Enter'); // nothing needs a mouse
+  await page.waitForURL('**/approvals');
+  check('it signs in', (await page.textContent('h1')) === 'Approvals', await page.textContent('main'));
+  await page.goto(`${base}/profile`);
+  await page.click('form[action="/profile/recovery"] button');
+  const codes = await page.locator('ol.codes code').allTextContents();
+  check('ten recovery codes are shown', codes.length === 10, codes.length);
+  if (flags.shots) await page.screenshot({ path: pathOf('recovery'), fullPage: true });
+  await look('profile', `${base}/profile`);
+  await look('sessions', `${base}/sessions`);
+
+  await page.goto(await open()); // a code is less than the passkey
+  await page.goto(`${base}/profile`);
+  await page.click('form[action="/profile/recovery"] button');
+  await page.waitForURL('**/signin/again?**');
+  await look('stepup', page.url());
+  await page.click('form.passkey button');
+  await page.waitForURL('**/profile');
+  await page.click('form[action="/profile/recovery"] button');
+  check('a step-up lets it through', (await page.locator('ol.codes code').count()) === 10, await page.textContent('main'));
+
+  await device.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false });
+  await page.goto(`${base}/sessions`);
+  await page.click('text=Sign out everywhere');
+  await page.goto(`${base}/sessions`);
+  check('signed out everywhere', await page.isVisible('form[action="/signin"]'), await page.textContent('main'));
+  await page.click('form.passkey button');
+  await page.waitForSelector('form.passkey [role=alert]:visible');
+  check('without the person there is no sign-in', (await page.textContent('form.passkey [role=alert]')).includes('no passkey'), await page.textContent('main'));
+  if (flags.shots) await page.screenshot({ path: pathOf('refused'), fullPage: true });
+
+  const still = await browser.newContext({ javaScriptEnabled: false });
+  const quiet = await still.newPage();
+  await quiet.goto(`${base}/signin`);
+  check('without script the code still signs in', await quiet.isVisible('input[name=code]') && !(await quiet.isVisible('form.passkey')), await quiet.textContent('main'));
+  await quiet.click('footer a[lang=ko]');
+  check('the language is chosen by a link', (await quiet.textContent('h1')) === '로그인', await quiet.textContent('h1'));
+  await quiet.goto(`${base}/nowhere`);
+  check('and remembered', (await quiet.textContent('h1')) === '찾을 수 없습니다', await quiet.textContent('h1'));
+}
+
 const home = fs.mkdtempSync(path.join(os.tmpdir(), 'dpt'));
 const demo = spawn(flags.deputy, ['--json', 'demo', '--home', path.join(home, 'h'), '--listen', '127.0.0.1:0'], { stdio: ['ignore', 'pipe', 'inherit'] });
 let browser;
+const complaints = [];
 try {
   const info = JSON.parse(await new Promise((ok) => demo.stdout.once('data', (d) => ok(String(d)))));
   const call = await mcp(info.url, info.bearer);
@@ -35,7 +129,6 @@ try {
   });
   const desk = await browser.newContext({ viewport: { width: 900, height: 760 }, javaScriptEnabled: false });
   const page = await desk.newPage();
-  const complaints = [];
   page.on('console', (m) => m.text().includes('Content Security Policy') && complaints.push(m.text()));
   const shot = async (name, p = page) => flags.shots && p.screenshot({ path: path.join(flags.shots, `${name}.png`), fullPage: true });
 
@@ -75,6 +168,8 @@ try {
   await Promise.all([evil.waitForNavigation(), evil.click('button')]);
   const after = await standing(third.approval_id).catch(() => ({}));
   check('another page cannot decide', after.status === 'pending', JSON.stringify(after));
+
+  await people(info);
   check('no page breaks its content security policy', complaints.length === 0, complaints.join('; '));
 } catch (e) {
   check('runs to its end', false, e.stack);
