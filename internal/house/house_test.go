@@ -33,6 +33,7 @@ var line = map[string][]string{
 	"approvals":                {"authz", "internal/audit", "internal/pages", "internal/store"},
 	"vault/internal/oauth":     {},
 	"internal/fetch":           {},
+	"internal/access":          {},
 	"vault":                    {"vault/internal/oauth", "internal/fetch", "approvals", "authz", "internal/audit", "internal/pages", "internal/store"},
 	"tools":                    {"approvals", "authz", "internal/audit", "internal/store", "vault"},
 	"tools/gmail":              {"approvals", "authz", "tools", "vault"},
