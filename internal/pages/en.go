@@ -44,7 +44,7 @@ var english = map[string]string{
 	"profile.title":         "Profile",
 	"profile.who":           "Rules know you as user:%s.",
 	"profile.passkeys":      "Passkeys",
-	"profile.no_passkey":    "You have no passkey yet. With one, nobody signs in as you or approves what cannot be undone without your device, not even a program on this machine.",
+	"profile.no_passkey":    "You have no passkey yet. With one, a code is no longer enough to approve what cannot be undone: it takes your device.",
 	"profile.no_party":      "Passkeys belong to a name, and this server is reached by an IP address. Set public_url to http://localhost:PORT, or to a name with https.",
 	"profile.synced":        "synced",
 	"profile.added":         "added %s",
