@@ -60,7 +60,7 @@ var english = map[string]string{
 	"profile.new_recovery":  "Make ten new codes",
 	"profile.recovery_void": "The codes you have now will no longer work.",
 	"profile.accounts":      "Accounts you sign in with",
-	"profile.link":          "Add a %s account",
+	"profile.link":          "Add your %s account",
 	"profile.link_help":     "An account is added only while you are signed in here and there. An equal address adds nothing.",
 
 	"recovery.title": "Your recovery codes",
