@@ -56,7 +56,7 @@ func serve(inv *invocation) error {
 		fmt.Fprintf(inv.err, "deputy: approvals at %s (signs one browser in, within ten minutes)\n", link)
 	}
 	if me, err := a.login.Profiles.Get(a.owner); err == nil && len(me.Passkeys) == 0 && a.login.Passkeys != nil {
-		fmt.Fprintf(inv.err, "deputy: then add a passkey at %s/profile, so that nobody decides without your device\n", a.public)
+		fmt.Fprintf(inv.err, "deputy: then add a passkey at %s/profile: approving what cannot be undone will take your device\n", a.public)
 	}
 	<-inv.ctx.Done()
 	return errors.Join(h.stop(), a.close())

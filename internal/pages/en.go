@@ -44,7 +44,7 @@ var english = map[string]string{
 	"profile.title":         "Profile",
 	"profile.who":           "Rules know you as user:%s.",
 	"profile.passkeys":      "Passkeys",
-	"profile.no_passkey":    "You have no passkey yet. With one, nobody signs in as you or approves what cannot be undone without your device, not even a program on this machine.",
+	"profile.no_passkey":    "You have no passkey yet. With one, a code is no longer enough to approve what cannot be undone: it takes your device.",
 	"profile.no_party":      "Passkeys belong to a name, and this server is reached by an IP address. Set public_url to http://localhost:PORT, or to a name with https.",
 	"profile.synced":        "synced",
 	"profile.added":         "added %s",
@@ -60,7 +60,7 @@ var english = map[string]string{
 	"profile.new_recovery":  "Make ten new codes",
 	"profile.recovery_void": "The codes you have now will no longer work.",
 	"profile.accounts":      "Accounts you sign in with",
-	"profile.link":          "Add a %s account",
+	"profile.link":          "Add your %s account",
 	"profile.link_help":     "An account is added only while you are signed in here and there. An equal address adds nothing.",
 
 	"recovery.title": "Your recovery codes",

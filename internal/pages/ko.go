@@ -43,7 +43,7 @@ var korean = map[string]string{
 	"profile.title":         "프로필",
 	"profile.who":           "규칙에서는 user:%s(으)로 표시됩니다.",
 	"profile.passkeys":      "패스키",
-	"profile.no_passkey":    "아직 패스키가 없습니다. 패스키를 등록하면 이 컴퓨터에서 실행되는 프로그램이라도 내 기기 없이는 나를 대신해 로그인하거나 되돌릴 수 없는 작업을 승인할 수 없습니다.",
+	"profile.no_passkey":    "아직 패스키가 없습니다. 패스키를 등록하면 되돌릴 수 없는 작업은 코드만으로 승인할 수 없고 내 기기가 있어야 승인할 수 있습니다.",
 	"profile.no_party":      "패스키는 도메인 이름에 연결되는데 이 서버는 IP 주소로 접속합니다. public_url을 http://localhost:PORT 또는 https를 쓰는 도메인 이름으로 설정하세요.",
 	"profile.synced":        "동기화됨",
 	"profile.added":         "%s 추가",

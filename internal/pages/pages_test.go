@@ -60,8 +60,11 @@ func TestEveryKeyIsKnownAndUsed(t *testing.T) {
 			t.Errorf("%s names %q, which is no key", where, text)
 		}
 	}
-	for _, dir := range []string{"../../approvals", "../../vault", "../../cmd/deputy", "../login", "."} {
+	for _, dir := range []string{"../../approvals", "../../vault", "../../cmd/deputy", ".."} {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			if err == nil && e.IsDir() && e.Name() == "thirdparty" {
+				return fs.SkipDir
+			}
 			if err != nil || e.IsDir() {
 				return err
 			}
