@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -14,6 +15,12 @@ type Principal struct {
 	Session  string    `json:"session,omitempty"`  // one connection of that program
 	AuthTime time.Time `json:"auth_time,omitzero"` // when the person last proved presence
 	ACR      string    `json:"acr,omitempty"`      // how (OpenID Connect Core §2, acr)
+
+	// Limited callers may do what their scopes name and nothing else: they came
+	// with an access token (RFC 6749 §3.3). Grant is what it was issued under.
+	Limited bool     `json:"limited,omitempty"`
+	Scopes  []string `json:"scopes,omitempty"`
+	Grant   string   `json:"grant,omitempty"`
 }
 
 // Caller is proof that a Door let someone in. Its fields are closed: code that
@@ -27,6 +34,12 @@ func (c Caller) Session() string      { return c.p.Session }
 func (c Caller) AuthTime() time.Time  { return c.p.AuthTime }
 func (c Caller) ACR() string          { return c.p.ACR }
 func (c Caller) Principal() Principal { return c.p }
+
+// May reports whether the caller's token covers a scope. The empty scope is
+// everybody's who was let in.
+func (c Caller) May(scope string) bool {
+	return scope == "" || !c.p.Limited || slices.Contains(c.p.Scopes, scope)
+}
 
 // IsZero reports whether c is nobody.
 func (c Caller) IsZero() bool { return c.p.User == "" }

@@ -88,6 +88,9 @@ func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (_ Out
 	if err := g.admit(ctx, k); err != nil { // 2
 		return nil, err
 	}
+	if !k.caller.May(g.c.Catalog.accessScope(k.tool)) {
+		return nil, errScope
+	}
 	if err := g.c.Vault.Frozen(k.caller, "", ""); err != nil {
 		return nil, err
 	}

@@ -129,6 +129,8 @@ func refuse(err error) Refusal {
 		return Refusal{Kind: string(fault.Kind), Hint: faultHints[fault.Kind], After: fault.After, cause: err}
 	case errors.Is(err, vault.ErrFrozen):
 		return Refusal{Kind: string(vault.Frozen), Hint: faultHints[vault.Frozen], cause: err}
+	case errors.Is(err, errScope):
+		return Refusal{Kind: Lacks, Hint: "the token does not cover this tool; authorize again with its scope", cause: err}
 	case errors.Is(err, errNotFound):
 		return Refusal{Kind: "not_found", Hint: faultHints[vault.NotFound], cause: err}
 	case errors.Is(err, vault.ErrNoAccount):

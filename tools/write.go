@@ -166,7 +166,7 @@ func (g *Guard) execute(ctx context.Context, id string) (_ []byte, err error) {
 	if !ok || action.PolicyVersion != g.version() {
 		return nil, errPolicyChanged
 	}
-	if err := g.mayChange(ctx, action); err != nil {
+	if err := errors.Join(g.covered(action), g.mayChange(ctx, action)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errPolicyChanged, err)
 	}
 	lease, err := g.c.Vault.Lease(ctx, action.Caller, action.Provider, t.spec.Scopes, action.Account)

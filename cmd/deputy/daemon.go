@@ -21,6 +21,7 @@ import (
 
 	"deputy/authz"
 	"deputy/internal/config"
+	"deputy/internal/server"
 	"deputy/internal/store"
 
 	"golang.org/x/mod/semver"
@@ -92,12 +93,17 @@ func (a *app) attachRoutes(mux *http.ServeMux, streams context.Context) {
 		w.WriteHeader(http.StatusAccepted)
 		a.drain()
 	})
-	mux.Handle("/mcp", ending(streams, a.server.HTTP(func(r *http.Request) (authz.Caller, error) {
-		session := r.Header.Get(sessionHeader)
-		if session == "" || len(session) > 64 {
-			return authz.Caller{}, authz.ErrNobody
-		}
-		return a.login.Local(r.Context(), a.owner, "stdio", "stdio-"+session)
+	mux.Handle("/mcp", ending(streams, a.server.HTTP(server.Door{
+		Identify: func(r *http.Request) (authz.Caller, error) {
+			session := r.Header.Get(sessionHeader)
+			if session == "" || len(session) > 64 {
+				return authz.Caller{}, authz.ErrNobody
+			}
+			return a.login.Local(r.Context(), a.owner, "stdio", "stdio-"+session)
+		},
+		Refuse: func(w http.ResponseWriter, _ *http.Request, _ error) {
+			http.Error(w, "deputy: a front-end names its session", http.StatusUnauthorized)
+		},
 	})))
 }
 

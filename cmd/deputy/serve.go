@@ -166,7 +166,10 @@ func (h *listener) stop() error {
 // mux is everything served over HTTP.
 func (a *app) mux(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", ending(streams, a.server.HTTP(a.login.Agent)))
+	mux.Handle("/mcp", ending(streams, a.server.HTTP(server.Door{Identify: a.outer.identify, Refuse: a.outer.refuse})))
+	if len(a.outer.resource.Servers) > 0 {
+		a.outer.resource.Routes(mux)
+	}
 	people := http.NewServeMux()
 	a.login.Routes(people)
 	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask, StepUp: a.stepUp}.Routes(people)

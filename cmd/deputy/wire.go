@@ -43,6 +43,7 @@ type app struct {
 	vault  *vault.Vault
 	guard  *tools.Guard
 	login  *login.Login
+	outer  *door // /mcp over HTTP
 	server *server.Server
 	tokens http.Handler // the token endpoint for back ends, if there are any
 	box    *seal.Box
@@ -145,6 +146,9 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 		Catalog: catalog, Engine: a.engine, Vault: a.vault, Ledger: a.ledger, Audit: auditLog, Store: a.store, Sealer: box,
 		Policy: policy(c.Approvals.Defaults), PublicURL: c.PublicURL, Log: log,
 	})
+	if a.outer, err = a.newDoor(); err != nil {
+		return nil, fmt.Errorf("access: %w", err)
+	}
 	if a.tokens, err = a.exchange(); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,6 +147,9 @@ func (c credential) check(err error) error {
 	return err
 }
 
+// IsBearer reports whether a text is one of deputy's own bearers by its form.
+func IsBearer(text string) bool { return strings.HasPrefix(text, bearerPrefix) }
+
 // Agent lets in the agent whose bearer the request carries.
 func (l *Login) Agent(r *http.Request) (authz.Caller, error) {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -167,6 +171,23 @@ func (l *Login) Token(ctx context.Context, text string) (authz.Caller, error) {
 	}
 	return l.Door.Caller(ctx, authz.Principal{User: c.User, Agent: c.Agent})
 }
+
+// Client lets in a client with an access token that the calling code has just
+// verified, of the person whose profile has the account it names.
+func (l *Login) Client(ctx context.Context, issuer, subject string, p authz.Principal) (authz.Caller, error) {
+	if slices.Contains(ownAgents, p.Agent) {
+		return authz.Caller{}, ErrDenied
+	}
+	var err error
+	if p.User, err = l.Profiles.known(issuer, subject); err != nil {
+		return authz.Caller{}, err
+	}
+	return l.Door.Caller(ctx, p)
+}
+
+// ownAgents are agents that come without a token of somebody else's. A rule on
+// one is not for a client that calls itself so.
+var ownAgents = []string{"stdio", "http", "cli", browserAgent}
 
 // Local lets in a program that the operating system vouches for: it came over
 // stdin or the home's socket, so it runs as the home's own user.

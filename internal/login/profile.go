@@ -132,6 +132,20 @@ func (p *Profiles) find(tx store.Tx, is func(Profile) bool) (found Profile, err 
 	return found, err
 }
 
+// known is whose profile an account elsewhere belongs to, found by issuer and
+// subject and by nothing else, or ErrDenied.
+func (p *Profiles) known(issuer, subject string) (user string, err error) {
+	err = p.Store.View(func(tx store.Tx) error {
+		row, err := p.byIdentity(tx, upstream.Account{Issuer: issuer, Subject: subject})
+		user = row.User
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		err = ErrDenied
+	}
+	return user, err
+}
+
 func (p *Profiles) byIdentity(tx store.Tx, a upstream.Account) (Profile, error) {
 	return p.find(tx, func(row Profile) bool { return row.identity(a.Issuer, a.Subject) >= 0 })
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,9 +18,26 @@ import (
 // maxBody bounds one request; mcp-go itself reads without end.
 const maxBody = 4 << 20
 
-// HTTP serves Streamable HTTP to callers that identify lets in. It stands
+// Door lets callers in over HTTP, and says to those who stay outside what they
+// lack.
+type Door struct {
+	Identify func(*http.Request) (authz.Caller, error)
+
+	// Refuse answers a request that Identify has refused, or a call that the
+	// caller's token does not cover, with an *UncoveredError.
+	Refuse func(http.ResponseWriter, *http.Request, error)
+}
+
+// UncoveredError says which scopes a call takes that its caller lacks.
+type UncoveredError struct {
+	Has, Needs []string
+}
+
+func (*UncoveredError) Error() string { return "server: the token does not cover the call" }
+
+// HTTP serves Streamable HTTP to callers that the door lets in. It stands
 // behind a Front.
-func (s *Server) HTTP(identify func(*http.Request) (authz.Caller, error)) http.Handler {
+func (s *Server) HTTP(d Door) http.Handler {
 	streamable := Streamable(s.mcp,
 		mcpserver.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
 			return withCaller(ctx, callerOf(r.Context()))
@@ -26,13 +45,49 @@ func (s *Server) HTTP(identify func(*http.Request) (authz.Caller, error)) http.H
 		mcpserver.WithStreamableHTTPLogger(s.c.Log),
 	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := identify(r)
+		c, err := d.Identify(r)
+		if err == nil && c.Principal().Limited && r.Method == http.MethodPost {
+			err = s.covered(c, r)
+		}
 		if err != nil {
-			unauthorized(w)
+			d.Refuse(w, r, err)
 			return
 		}
 		streamable.ServeHTTP(w, r.WithContext(withCaller(r.Context(), c)))
 	})
+}
+
+// covered looks into a request for the tools it calls, so that a client hears of
+// a missing scope where it listens for it: in the HTTP answer. The guard asks
+// again, of whatever is called in the end.
+func (s *Server) covered(c authz.Caller, r *http.Request) error {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil // too large, or cut off: the transport answers
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	type request struct {
+		Method string
+		Params struct{ Name string }
+	}
+	var calls []request
+	if json.Unmarshal(body, &calls) != nil {
+		calls = make([]request, 1)
+		if json.Unmarshal(body, &calls[0]) != nil {
+			return nil
+		}
+	}
+	var needs []string
+	for _, call := range calls {
+		scope := s.c.Guard.Catalog().AccessScope(call.Params.Name)
+		if call.Method == "tools/call" && !c.May(scope) && s.c.Guard.Allowed(r.Context(), c, call.Params.Name) {
+			needs = append(needs, scope)
+		}
+	}
+	if len(needs) > 0 {
+		return &UncoveredError{c.Principal().Scopes, needs}
+	}
+	return nil
 }
 
 // Streamable is the Streamable HTTP transport every deputy speaks, without its
@@ -45,18 +100,6 @@ func Streamable(core *mcpserver.MCPServer, options ...mcpserver.StreamableHTTPOp
 
 // sessionIdle ends sessions of earlier revisions whose clients went away.
 const sessionIdle = time.Hour
-
-// unauthorized says where a token would come from and nothing about the one
-// that was sent (RFC 6750 §3).
-func unauthorized(w http.ResponseWriter) {
-	w.Header().Set("WWW-Authenticate", `Bearer realm="deputy", error="invalid_token"`)
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusUnauthorized)
-	json.NewEncoder(w).Encode(map[string]string{
-		"error":             "invalid_token",
-		"error_description": "send the bearer that deputy printed at its start, or that HOME/keys/bearer holds",
-	})
-}
 
 // Front is what every request passes first: it must name this server as its
 // host (DNS rebinding), come from no other site (Origin), and be of a size.

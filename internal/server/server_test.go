@@ -49,7 +49,7 @@ func open(t *testing.T, forms bool) *line {
 	s := server.New(server.Config{Guard: l.Guard, Sealer: box, Version: "test", Forms: forms, Patience: time.Second, Log: slog.New(slog.DiscardHandler)})
 	srv := httptest.NewUnstartedServer(nil)
 	public, _ := url.Parse("http://" + srv.Listener.Addr().String())
-	srv.Config.Handler = server.Front(public, s.HTTP(func(*http.Request) (authz.Caller, error) { return l.caller, nil }))
+	srv.Config.Handler = server.Front(public, s.HTTP(server.Door{Identify: func(*http.Request) (authz.Caller, error) { return l.caller, nil }}))
 	srv.Start()
 	t.Cleanup(srv.Close)
 	l.url = srv.URL + "/mcp"

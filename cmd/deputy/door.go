@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"deputy/authz"
+	"deputy/internal/access"
+	"deputy/internal/login"
+	"deputy/internal/server"
+)
+
+// door is /mcp's: whose tokens are good there, and what is said to others.
+type door struct {
+	app      *app
+	resource access.Resource
+	external access.Verifier // of config.Access, or nil
+}
+
+// newDoor makes the door of an open home.
+func (a *app) newDoor() (*door, error) {
+	catalog := a.guard.Catalog()
+	d := &door{app: a, resource: access.Resource{Public: a.public, Scopes: catalog.AccessScopes()}}
+	for _, s := range d.resource.Scopes {
+		if strings.HasSuffix(s, ".read") {
+			d.resource.First = append(d.resource.First, s)
+		}
+	}
+	in := a.config.Access
+	if in.Issuer == "" {
+		return d, nil
+	}
+	d.resource.Servers = []string{in.Issuer}
+	if in.Introspection != "" {
+		d.external = access.Introspection{URL: in.Introspection, Issuer: in.Issuer, Audience: d.resource.ID(), ClientID: in.ClientID, ClientSecret: in.ClientSecret.Read}
+		return d, nil
+	}
+	keys, err := access.NewIssuerKeys(in.Issuer, nil)
+	d.external = access.JWT{Issuer: in.Issuer, Audience: d.resource.ID(), Keys: keys}
+	return d, err
+}
+
+var (
+	errNoToken = errors.New("no bearer token")
+	errStale   = errors.New("the sign-in behind the token is too old or too weak")
+)
+
+func (d *door) identify(r *http.Request) (authz.Caller, error) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return authz.Caller{}, errNoToken
+	}
+	if login.IsBearer(token) || d.external == nil {
+		return d.app.login.Token(r.Context(), token)
+	}
+	return d.fromIssuer(r.Context(), token)
+}
+
+// fromIssuer lets in who signed in at the operator's own issuer: a person whose
+// account there belongs to a profile here.
+func (d *door) fromIssuer(ctx context.Context, token string) (authz.Caller, error) {
+	a, err := d.external.Verify(ctx, token)
+	if err != nil {
+		return authz.Caller{}, err
+	}
+	if err := d.fresh(a); err != nil {
+		return authz.Caller{}, err
+	}
+	return d.app.login.Client(ctx, a.Issuer, a.Subject, authz.Principal{
+		Agent: a.Client, Session: a.ID, AuthTime: a.AuthTime, ACR: a.ACR, Limited: true, Scopes: a.Scopes,
+	})
+}
+
+// fresh holds a token against what the operator asks of sign-ins (RFC 9470).
+func (d *door) fresh(a access.Access) error {
+	in := d.app.config.Access
+	if in.MaxAge > 0 && (a.AuthTime.IsZero() || time.Since(a.AuthTime) > in.MaxAge) {
+		return errStale
+	}
+	if len(in.ACRValues) > 0 && !slices.Contains(in.ACRValues, a.ACR) {
+		return errStale
+	}
+	return nil
+}
+
+// refuse says what a request lacks, and to the operator why.
+func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
+	var uncovered *server.UncoveredError
+	lack := d.resource.BadToken()
+	switch {
+	case errors.As(err, &uncovered):
+		lack = d.resource.Insufficient(uncovered.Has, uncovered.Needs)
+	case errors.Is(err, errNoToken):
+		lack = d.resource.NoToken()
+		if len(d.resource.Servers) == 0 {
+			lack.Says = "send the bearer that deputy printed at its start, or that HOME/keys/bearer holds"
+		}
+	case errors.Is(err, errStale):
+		lack = d.resource.Stale(d.app.config.Access.ACRValues, d.app.config.Access.MaxAge)
+	case errors.Is(err, access.ErrSilent):
+		d.app.log.Warn("a token could not be checked", "cause", err)
+		http.Error(w, "deputy: the issuer of the token does not answer: try again later", http.StatusServiceUnavailable)
+		return
+	default:
+		d.app.log.Info("a token was refused", "cause", err)
+	}
+	d.resource.Write(w, lack)
+}
