@@ -98,8 +98,8 @@ func (c *Catalog) Has(name string) bool { _, ok := c.find(name); return ok }
 func (c *Catalog) provider(t Tool) Provider { return c.providers[c.byName[t.spec.Name].provider] }
 
 // version names the policy a yes was given under.
-func (c *Catalog) version(p Policy, origins string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s", p, origins))
+func (c *Catalog) version(p Policy, ruled, origins string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s|%s", p, ruled, origins))
 	return hex.EncodeToString(sum[:6])
 }
 

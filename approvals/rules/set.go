@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"deputy/approvals"
@@ -66,6 +67,16 @@ func (s *Set) For(tool string) (out []Rule) {
 	}
 	for _, c := range s.scopes[tool].conditions {
 		out = append(out, s.rules[c.rule])
+	}
+	return out
+}
+
+// Tools are the tools whose calls the named rule may match.
+func (s *Set) Tools(rule string) (out []string) {
+	for _, tool := range s.order {
+		if slices.ContainsFunc(s.For(tool), func(r Rule) bool { return r.Name == rule }) {
+			out = append(out, tool)
+		}
 	}
 	return out
 }
