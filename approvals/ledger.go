@@ -140,7 +140,7 @@ func (l *Ledger) Ask(_ context.Context, a Action) (Item, error) {
 			}
 			if l.joins(r) {
 				out = r
-				return nil
+				return l.raise(tx, &out, a)
 			}
 		} else if !errors.Is(err, store.ErrNotFound) {
 			return err
@@ -173,6 +173,19 @@ func (l *Ledger) Ask(_ context.Context, a Action) (Item, error) {
 		l.changed(ended)
 	}
 	return out.Item, err
+}
+
+// raise makes an open question as strict as the strictest who asked it: what
+// the session has read may have changed since.
+func (l *Ledger) raise(tx store.Tx, r *row, a Action) error {
+	if r.State != Pending || a.Need <= r.Need {
+		return nil
+	}
+	r.Need, r.Preview, r.Read = a.Need, a.Preview.reveal(), r.Read.Join(a.Read)
+	if err := l.rows.Put(tx, *r, r.ID); err != nil {
+		return err
+	}
+	return l.c.Audit.Append(tx, l.line("ask", *r))
 }
 
 // joins reports whether an identical question is answered by r.

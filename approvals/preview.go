@@ -9,7 +9,8 @@ import (
 )
 
 // Preview is what a person reads before deciding. A provider's Render builds
-// it from the request's bytes alone, all but Seen.
+// it from the request's bytes alone, all but Seen and the note that says why
+// the operator's rules ask.
 type Preview struct {
 	Fields  []Field        `json:"fields,omitempty"`
 	Body    string         `json:"body,omitempty"`

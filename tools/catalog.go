@@ -141,8 +141,8 @@ func (c *Catalog) Known(o authz.Object, accounts ...authz.Object) authz.Facts {
 }
 
 // version names the policy a yes was given under.
-func (c *Catalog) version(p Policy, origins string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s", p, origins))
+func (c *Catalog) version(p Policy, ruled, origins string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%v|%s|%s", p, ruled, origins))
 	return hex.EncodeToString(sum[:6])
 }
 

@@ -7,7 +7,8 @@
 //	 1 identify   a Caller came in; its audit line opens, or nothing happens
 //	 2 admit      find the tool; the rules say whether this caller has it
 //	 3 decode     arguments, strictly
-//	 4 lease      caller + provider + scopes ──▶ one account
+//	 4 lease      caller + provider + scopes ──▶ one account; the operator's
+//	              rules over arguments, account and label may end it here
 //	 5 handle     read: Found[R]; write: Plan[R], one request, not sent
 //	 6 ask        (write) a rule's or a person's yes to exactly these bytes
 //	 7 send       (write) the vault pays out against the permit

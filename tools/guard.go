@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"deputy/approvals"
+	"deputy/approvals/rules"
 	"deputy/authz"
 	"deputy/internal/audit"
 	"deputy/internal/store"
 	"deputy/vault"
 )
 
-// Config is what a Guard stands on. All of it is required.
+// Config is what a Guard stands on. All of it is required but Rules, which may
+// be none.
 type Config struct {
 	Catalog   *Catalog
 	Engine    authz.Engine
@@ -30,6 +32,7 @@ type Config struct {
 	Store     store.Store
 	Sealer    store.Sealer // seals cursors
 	Policy    Policy
+	Rules     *rules.Set // read for the catalogue's tools
 	PublicURL string
 	Log       *slog.Logger // causes, for the operator
 }
@@ -60,6 +63,7 @@ type call struct {
 	args   map[string]json.RawMessage
 	page   page
 	lease  *vault.Lease
+	ruling rules.Ruling
 }
 
 // Call takes one call through the ten steps.
@@ -99,9 +103,15 @@ func (g *Guard) steps(ctx context.Context, k *call, args json.RawMessage) (_ Out
 		return nil, err
 	}
 	if k.tool.own != nil {
+		if err := g.judge(k, in); err != nil {
+			return nil, err
+		}
 		return k.tool.own(ctx, g, k.caller, in)
 	}
 	if err := g.lease(ctx, k); err != nil { // 4
+		return nil, err
+	}
+	if err := g.judge(k, in); err != nil {
 		return nil, err
 	}
 	account := &Account{lease: k.lease}
@@ -248,10 +258,10 @@ func (g *Guard) failed(k *call, err error) Outcome {
 	return refuse(err)
 }
 
-// version names everything a yes was given under: the model, the policy and
-// where the providers are.
+// version names everything a yes was given under: the model, the policy with
+// its rules and where the providers are.
 func (g *Guard) version() string {
-	return g.c.Engine.Version() + "." + g.c.Catalog.version(g.c.Policy, g.c.Vault.Origins())
+	return g.c.Engine.Version() + "." + g.c.Catalog.version(g.c.Policy, g.c.Rules.Version(), g.c.Vault.Origins())
 }
 
 // Shutdown waits for sends that are under way.

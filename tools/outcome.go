@@ -122,11 +122,14 @@ func (r Refusal) Cause() error { return r.cause }
 func refuse(err error) Refusal {
 	var input *InputError
 	var fault *vault.Fault
+	var forbidden *forbiddenError
 	switch {
 	case errors.As(err, &input):
 		return Refusal{Kind: "bad_input", Hint: input.Error(), Field: input.Field, cause: err}
 	case errors.As(err, &fault):
 		return Refusal{Kind: string(fault.Kind), Hint: faultHints[fault.Kind], After: fault.After, cause: err}
+	case errors.As(err, &forbidden):
+		return Refusal{Kind: "forbidden_by_rule", Hint: forbidden.hint(), cause: err}
 	case errors.Is(err, vault.ErrFrozen):
 		return Refusal{Kind: string(vault.Frozen), Hint: faultHints[vault.Frozen], cause: err}
 	case errors.Is(err, errScope):

@@ -14,7 +14,7 @@ import (
 )
 
 // ownTools are deputy's own: they speak about accounts and approvals.
-var ownTools = []Tool{accountsList, accountConnect, approvalStatus, approvalWait}
+var ownTools = []Tool{accountsList, accountConnect, approvalStatus, approvalWait, policyExplain}
 
 var accountsList = own(Spec{
 	Name:   "accounts_list",

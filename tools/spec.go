@@ -54,8 +54,11 @@ var DefaultPolicy = Policy{approvals.ByRule, approvals.ByPerson, approvals.ByFre
 
 // need is the stricter of policy and floor.
 func (p Policy) need(s Spec) approvals.Need {
-	need := map[Effect]approvals.Need{Drafts: p.Drafts, Publishes: p.Publishes, Destroys: p.Destroys}[s.Effect]
-	return max(need, s.Floor)
+	return max(p.byEffect(s.Effect), s.Floor)
+}
+
+func (p Policy) byEffect(e Effect) approvals.Need {
+	return map[Effect]approvals.Need{Drafts: p.Drafts, Publishes: p.Publishes, Destroys: p.Destroys}[e]
 }
 
 // Resource is what tools return. Its object and facts are what the rules speak

@@ -25,10 +25,14 @@ func (g *Guard) ask(ctx context.Context, k *call, p planned, read bool) (approva
 		return approvals.Item{}, fmt.Errorf("tools: %s planned a request that cannot be shown: %w", k.tool.spec.Name, err)
 	}
 	preview.Seen = p.seen
+	need := max(g.c.Policy.need(k.tool.spec), k.ruling.Need)
+	if k.ruling.Reason != "" {
+		preview.Notes = append(preview.Notes, "The operator's rules: "+k.ruling.Reason)
+	}
 	action := approvals.Action{
 		Caller: k.caller, Provider: provider.Name, Account: k.lease.Account().ID, Tool: k.tool.spec.Name,
 		Key: text(k.args["idempotency_key"]), Request: p.request, PolicyVersion: g.version(),
-		Title: k.tool.spec.Title, Preview: preview, Need: g.c.Policy.need(k.tool.spec), Read: g.sessionLabel(k.caller),
+		Title: k.tool.spec.Title, Preview: preview, Need: need, Read: g.sessionLabel(k.caller),
 	}
 	action.Uses, action.Facts = about(AccountObject(action.Account), p.uses)
 	if err := g.mayChange(ctx, action); err != nil {

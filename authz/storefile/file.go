@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"go.yaml.in/yaml/v3"
+
 	"deputy/authz"
 	"deputy/authz/fga"
 )
@@ -105,6 +107,9 @@ type wireUsers struct {
 		Users []string `yaml:"users"`
 	} `yaml:"assertions"`
 }
+
+// Section reads sections of the file that are not OpenFGA's.
+func (f *File) Section(into any) error { return yaml.Unmarshal(f.Text, into) }
 
 // Load reads a store file. Files that it names lie relative to it.
 func Load(path string) (*File, error) {

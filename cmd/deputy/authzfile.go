@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"deputy/approvals/rules"
 	"deputy/authz"
 	"deputy/authz/storefile"
 )
@@ -155,6 +156,35 @@ func (inv *invocation) printChange(c authz.ModelChange) {
 	fmt.Fprintf(inv.out, "%d of %d answers on stored tuples change\n", len(c.Answers), c.Asked)
 }
 
+// testRules runs a file's tests of the argument rules: of its own, or of the
+// configuration's.
+func (inv *invocation) testRules(name string, f *storefile.File, r *storefile.Report) error {
+	var suite rules.Suite
+	if err := f.Section(&suite); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if len(suite.Tests) == 0 && suite.Rules == nil {
+		return nil
+	}
+	c, err := loadConfig(inv.global)
+	if err != nil {
+		return err
+	}
+	all, err := ruleTools(c)
+	if err != nil {
+		return err
+	}
+	got, err := suite.Run(configuredRules(c), all)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	r.Passed += got.Passed
+	for _, bad := range got.Failures {
+		r.Failures = append(r.Failures, storefile.Failure{Test: bad.Test, Says: bad.Diff})
+	}
+	return nil
+}
+
 // testStores runs store files here, without a home.
 func (inv *invocation) testStores(files []string) error {
 	if len(files) == 0 {
@@ -170,6 +200,9 @@ func (inv *invocation) testStores(files []string) error {
 		r, err := f.Run(inv.ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := inv.testRules(name, f, &r); err != nil {
+			return err
 		}
 		reports[name] = r
 		passed, failed = passed+r.Passed, failed+len(r.Failures)

@@ -52,6 +52,7 @@ func toolsCommand(inv *invocation) error {
 		Effect  string   `json:"effect"`
 		Scopes  []string `json:"scopes"`
 		Allowed bool     `json:"allowed"`
+		Rules   []string `json:"rules"` // of the operator, that may match
 	}
 	var all []entry
 	var rows [][]string
@@ -60,7 +61,7 @@ func toolsCommand(inv *invocation) error {
 		if len(inv.args) > 0 && inv.args[0] != s.Name {
 			continue
 		}
-		e := entry{listings[i], s.Effect.String(), slices.Concat([]string{}, s.Scopes), inv.app.guard.Allowed(inv.ctx, me, s.Name)}
+		e := entry{listings[i], s.Effect.String(), slices.Concat([]string{}, s.Scopes), inv.app.guard.Allowed(inv.ctx, me, s.Name), ruleNames(inv.app.guard.Rules(), s.Name)}
 		all = append(all, e)
 		rows = append(rows, []string{s.Name, e.Effect, map[bool]string{true: "yes", false: "barred"}[e.Allowed], s.Title})
 	}
@@ -69,6 +70,9 @@ func toolsCommand(inv *invocation) error {
 	}
 	if len(inv.args) > 0 && !inv.global.json {
 		fmt.Fprintf(inv.out, "%s: %s\n%s\n  scopes: %s\n  input: %s\n", all[0].Name, all[0].Title, all[0].Description, strings.Join(all[0].Scopes, " "), all[0].Input)
+		for _, r := range inv.app.guard.Rules().For(all[0].Name) {
+			fmt.Fprintf(inv.out, "  rule %s: %s when %s\n", r.Name, r.Need, r.When)
+		}
 		return nil
 	}
 	return inv.list(map[string]any{"tools": all}, "TOOL EFFECT ALLOWED TITLE", rows)

@@ -68,6 +68,14 @@ func doctor(inv *invocation) error {
 		say(err == nil, "store: PostgreSQL, its URL in "+string(ref), fmt.Sprint("the URL cannot be read: ", err))
 	}
 	inv.doctorLogin(c, say)
+	if ruled, err := readRules(c); err != nil {
+		say(false, "approvals.rules", err.Error())
+	} else if n := len(ruled.Rules()); n > 0 {
+		say(true, fmt.Sprintf("approvals.rules: %d", n), "")
+		for _, line := range whereRules(ruled) {
+			fmt.Fprintf(inv.out, "      %s\n", line)
+		}
+	}
 	for _, p := range providers() {
 		set := c.Providers[p.Name]
 		_, err := set.ClientSecret.Read()

@@ -142,9 +142,13 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	if err != nil {
 		return nil, err
 	}
+	ruled, err := readRules(c)
+	if err != nil {
+		return nil, err
+	}
 	a.guard = tools.NewGuard(tools.Config{
 		Catalog: catalog, Engine: a.engine, Vault: a.vault, Ledger: a.ledger, Audit: auditLog, Store: a.store, Sealer: box,
-		Policy: policy(c.Approvals.Defaults), PublicURL: c.PublicURL, Log: log,
+		Policy: policy(c.Approvals.Defaults), Rules: ruled, PublicURL: c.PublicURL, Log: log,
 	})
 	if a.outer, err = a.newDoor(); err != nil {
 		return nil, fmt.Errorf("access: %w", err)

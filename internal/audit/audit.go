@@ -41,6 +41,7 @@ type Line struct {
 	Shown     int               `json:"shown,omitempty"`
 	Withheld  int               `json:"withheld,omitempty"`
 	Label     string            `json:"label,omitempty"`
+	Rules     []string          `json:"rules,omitempty"` // the operator's, by name, that matched
 	Arguments map[string]string `json:"arguments,omitempty"`
 	Previous  string            `json:"previous"`
 }

@@ -94,10 +94,19 @@ type Authz struct {
 // Approvals says when and where a person is asked.
 type Approvals struct {
 	Defaults Defaults      `yaml:"defaults" doc:"allow, ask or ask+stepup, by what a tool does; never less than the tool's own floor"`
-	Rules    []string      `yaml:"rules" doc:"none yet"`
+	Rules    []Rule        `yaml:"rules" doc:"what is asked beyond the defaults, by name, when, need and reason: docs/rules.md"`
 	Presence string        `yaml:"presence" doc:"when approving takes a proof of the last five minutes (a passkey, where one is enrolled): never, stepup (for ask+stepup), always"`
 	Channels []string      `yaml:"channels" doc:"where decisions are taken: client (elicitation), page, cli"`
 	Expires  time.Duration `yaml:"expires" doc:"an unanswered request is a no after this long; 1m to 168h"`
+}
+
+// Rule raises what is asked when its condition is true. What a condition may
+// say depends on the tools, so it is read with them (approvals/rules).
+type Rule struct {
+	Name   string `yaml:"name"`
+	When   string `yaml:"when"`
+	Need   string `yaml:"need"`
+	Reason string `yaml:"reason"`
 }
 
 // Defaults by effect.
@@ -123,7 +132,7 @@ func Default() Config {
 		Tools: Tools{Toolsets: []string{"gmail", "slack", "github"}},
 		Authz: Authz{Model: "builtin", Backend: "embedded"},
 		Approvals: Approvals{
-			Defaults: Defaults{"allow", "ask", "ask+stepup"}, Rules: []string{}, Presence: "stepup",
+			Defaults: Defaults{"allow", "ask", "ask+stepup"}, Rules: []Rule{}, Presence: "stepup",
 			Channels: []string{"client", "page"}, Expires: 15 * time.Minute,
 		},
 	}
@@ -264,9 +273,6 @@ func (c *Config) check() error {
 	}
 	if c.Authz.Backend != "embedded" {
 		return fmt.Errorf("authz.backend: %q: want embedded, the only one there is yet", c.Authz.Backend)
-	}
-	if len(c.Approvals.Rules) > 0 {
-		return errors.New("approvals.rules: there are no rules yet: leave it empty")
 	}
 	if !slices.Contains([]string{"never", "stepup", "always"}, c.Approvals.Presence) {
 		return fmt.Errorf("approvals.presence: %q: want never, stepup or always", c.Approvals.Presence)

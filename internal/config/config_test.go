@@ -30,6 +30,10 @@ func TestExampleParsesToItself(t *testing.T) {
 	c.Providers = map[string]config.Provider{"google": {ClientID: "id", ClientSecret: "env:GOOGLE_SECRET"}, "github": {APIURL: "https://ghe.example.com/api/v3"}}
 	c.Tools.Exclude = []string{"gmail_send_message"}
 	c.Approvals.Expires = time.Hour
+	c.Approvals.Rules = []config.Rule{
+		{Name: "outside", When: `args.to.exists(a, domain(a) != "example.com")`, Need: "ask+stepup", Reason: "mail leaves the company"},
+		{Name: "regex", When: `args.body.matches("\\d{4}\n") && 'x' != "\u00e9"`, Need: "deny"},
+	}
 	c.Store = "postgres:env:DEPUTY_POSTGRES_URL"
 	c.Login = config.Login{
 		Issuer: "https://idp.example", ClientID: "deputy", ClientSecret: "env:OIDC", Scopes: []string{"email"}, Allow: []string{"sub:1", "email:a@b.example", "email_domain:b.example"},
@@ -53,6 +57,9 @@ func TestBadFilesSayWhatIsWrong(t *testing.T) {
 		{"providers: {gogle: {client_id: x}}", "google"},
 		{"approvals: {defaults: {publishes: allow}}", "approvals.defaults.publishes"},
 		{"approvals: {channels: [fax]}", "fax"},
+		{"approvals:\n  rules:\n    - name: x\n      wen: taint\n", "[4:7] unknown field \"wen\""},
+		{"approvals: {rules: [taint]}", "[1:21]"},
+		{"approvals: {rules: [{name: x, need: [ask]}]}", "[1:37]"},
 		{"approvals: {expires: 1s}", "1m to 168h"},
 		{"approvals: {expires: soon}", "soon"},
 		{"public_url: http://deputy.example.com", "want https"},

@@ -40,6 +40,14 @@ func writeStruct(b *strings.Builder, v reflect.Value, indent string) {
 			}
 		case fv.Type() == reflect.TypeFor[time.Duration]():
 			fmt.Fprintf(b, "%s%s: %s\n", indent, name, fv.Interface())
+		case fv.Kind() == reflect.Slice && fv.Len() > 0 && fv.Type().Elem().Kind() == reflect.Struct:
+			fmt.Fprintf(b, "%s%s:\n", indent, name)
+			for i := range fv.Len() {
+				fmt.Fprintf(b, "%s  -\n", indent)
+				writeStruct(b, fv.Index(i), indent+"    ")
+			}
+		case fv.Kind() == reflect.Slice && fv.Type().Elem().Kind() == reflect.Struct:
+			fmt.Fprintf(b, "%s%s: []\n", indent, name)
 		case fv.Kind() == reflect.Slice:
 			fmt.Fprintf(b, "%s%s: [%s]\n", indent, name, strings.Join(fv.Interface().([]string), ", "))
 		case fv.Kind() == reflect.String:
