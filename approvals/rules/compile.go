@@ -52,11 +52,11 @@ func domain(address string) string {
 	if err != nil {
 		return ""
 	}
-	host := a.Address[strings.LastIndexByte(a.Address, '@')+1:]
-	if host, err = idna.Lookup.ToASCII(host); err != nil {
+	host, err := idna.Lookup.ToASCII(a.Address[strings.LastIndexByte(a.Address, '@')+1:]) // in small letters
+	if err != nil {
 		return ""
 	}
-	return strings.ToLower(host)
+	return host
 }
 
 // scope is one tool with the conditions that may be true for it.
