@@ -224,10 +224,15 @@ func (noEstimate) EstimateCallCost(string, string, *checker.AstNode, []checker.A
 	return nil
 }
 
-// oneLine is the first complaint of CEL, with its column.
+// oneLine is the first complaint of CEL, with its column; it may quote a whole
+// condition, so it is cut.
 func oneLine(issues *cel.Issues) string {
 	e := issues.Errors()[0]
-	return fmt.Sprintf("column %d: %s", e.Location.Column()+1, strings.Join(strings.Fields(e.Message), " "))
+	text := strings.Join(strings.Fields(e.Message), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return fmt.Sprintf("column %d: %s", e.Location.Column()+1, text)
 }
 
 // settle drops what is never true and notes which arguments are looked at.
