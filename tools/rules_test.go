@@ -2,6 +2,8 @@ package tools_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +210,30 @@ func TestARuleThatFailsCounts(t *testing.T) {
 	}
 	if log := w.Log.String(); !strings.Contains(log, `rule \"number\"`) || strings.Contains(log, "private words") {
 		t.Errorf("%s", log)
+	}
+}
+
+// TestRulesSeeTheToolsOwnArguments: the account, the key and the cursor are the
+// guard's.
+func TestRulesSeeTheToolsOwnArguments(t *testing.T) {
+	c, err := tools.NewCatalog(tools.Choice{}, notesProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"github_notes_list": "github reads allow: contains limit", "github_notes_add": "github publishes ask: from kind text",
+		"github_notes_draft": "github drafts allow: from kind text", "account_connect": " reads allow: account max_seconds provider tools",
+	}
+	for _, r := range c.RuleTools(tools.DefaultPolicy) {
+		got := r.Toolset + " " + r.Effect + " " + r.Need.String() + ": " + strings.Join(slices.Sorted(maps.Keys(r.Args.Properties)), " ")
+		if w, ok := want[r.Name]; ok && got != w {
+			t.Errorf("%s: %s, want %s", r.Name, got, w)
+		}
+	}
+	for _, l := range c.All() { // what agents are told is as before
+		if l.Name == "github_notes_list" && !strings.Contains(string(l.Input), `"cursor"`) {
+			t.Errorf("%s", l.Input)
+		}
 	}
 }
 

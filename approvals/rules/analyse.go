@@ -107,13 +107,9 @@ func (t *scope) known() map[string]any {
 func (t *scope) worlds(names []string) iter.Seq[map[string]any] {
 	var few []variable
 	n := 1
-	tainted := false
 	for _, name := range names {
-		if name == "taint" { // follows from the label
-			name, tainted = "label.integrity", true
-		}
 		v, _ := known(name, t.all)
-		if len(v.values) == 0 || n*len(v.values) > maxWorlds || contains(few, v.name) {
+		if len(v.values) == 0 || n*len(v.values) > maxWorlds {
 			continue
 		}
 		few, n = append(few, v), n*len(v.values)
@@ -125,7 +121,7 @@ func (t *scope) worlds(names []string) iter.Seq[map[string]any] {
 				world[v.name] = v.values[i%len(v.values)]
 				i /= len(v.values)
 			}
-			if integrity, ok := world["label.integrity"]; ok && tainted {
+			if integrity, ok := world["label.integrity"]; ok { // taint follows from it
 				world["taint"] = integrity.(ref.Val).Equal(types.String(authz.Untrusted))
 			}
 			if !yield(world) {
@@ -133,15 +129,6 @@ func (t *scope) worlds(names []string) iter.Seq[map[string]any] {
 			}
 		}
 	}
-}
-
-func contains(vs []variable, name string) bool {
-	for _, v := range vs {
-		if v.name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // analyse refuses rules that cannot be meant: never true, always true without

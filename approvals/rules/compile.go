@@ -52,11 +52,11 @@ func domain(address string) string {
 	if err != nil {
 		return ""
 	}
-	host := a.Address[strings.LastIndexByte(a.Address, '@')+1:]
-	if host, err = idna.Lookup.ToASCII(host); err != nil {
+	host, err := idna.Lookup.ToASCII(a.Address[strings.LastIndexByte(a.Address, '@')+1:]) // in small letters
+	if err != nil {
 		return ""
 	}
-	return strings.ToLower(host)
+	return host
 }
 
 // scope is one tool with the conditions that may be true for it.
@@ -224,10 +224,15 @@ func (noEstimate) EstimateCallCost(string, string, *checker.AstNode, []checker.A
 	return nil
 }
 
-// oneLine is the first complaint of CEL, with its column.
+// oneLine is the first complaint of CEL, with its column; it may quote a whole
+// condition, so it is cut.
 func oneLine(issues *cel.Issues) string {
 	e := issues.Errors()[0]
-	return fmt.Sprintf("column %d: %s", e.Location.Column()+1, strings.Join(strings.Fields(e.Message), " "))
+	text := strings.Join(strings.Fields(e.Message), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return fmt.Sprintf("column %d: %s", e.Location.Column()+1, text)
 }
 
 // settle drops what is never true and notes which arguments are looked at.

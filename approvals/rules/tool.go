@@ -180,6 +180,6 @@ func (v variable) in(args map[string]json.RawMessage) (ref.Val, error) {
 }
 
 func absent(raw json.RawMessage) bool {
-	raw = bytes.TrimSpace(raw)
+	raw = bytes.Trim(raw, " \t\r\n") // JSON's own white space
 	return len(raw) == 0 || string(raw) == "null"
 }
