@@ -2,7 +2,6 @@ package openfga
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
@@ -31,6 +30,7 @@ type facts struct {
 	all  []fga.Tuple
 	send []fga.Tuple          // without repetitions
 	at   map[node][]fga.Tuple // by object and relation, and by type and relation
+	max  int
 	err  error
 }
 
@@ -38,20 +38,19 @@ type facts struct {
 type node struct{ object, relation string }
 
 func (m *model) lay(tuples []fga.Tuple) *facts {
-	f := &facts{m: m, all: tuples, send: tuples}
-	if len(tuples) <= 1 {
-		return f
-	}
-	f.send = nil
+	return m.layAtMost(maxFacts, tuples)
+}
+
+func (m *model) layAtMost(most int, tuples []fga.Tuple) *facts {
+	f := &facts{m: m, all: tuples, max: most}
 	seen := map[string]bool{}
 	for _, t := range tuples {
-		key := fmt.Sprintf("%q %q %q %v", t.User, t.Relation, t.Object, t.Condition)
-		if !seen[key] {
+		if key := keyOf(t); !seen[key] {
 			seen[key] = true
 			f.send = append(f.send, t)
 		}
 	}
-	if len(f.send) <= maxFacts {
+	if len(f.send) <= f.max {
 		return f
 	}
 	f.at = map[node][]fga.Tuple{}
@@ -74,24 +73,29 @@ func (f *facts) madeOf(tuples []fga.Tuple) bool {
 
 // of are the facts to send with a question about the object.
 func (f *facts) of(object, relation string) ([]fga.Tuple, error) {
-	if f.err != nil || len(f.send) <= maxFacts {
+	if f.err != nil || len(f.send) <= f.max {
 		return f.send, f.err
 	}
 	for _, complete := range []bool{false, true} {
-		w := walk{facts: f, complete: complete, seen: map[node]bool{}}
-		w.visit(node{object, relation})
-		if len(w.found) <= maxFacts {
-			return w.found, nil
+		if found := f.bearing(object, relation, complete); len(found) <= f.max {
+			return found, nil
 		}
 	}
 	return nil, &fga.Error{Kind: fga.TooComplex, Cause: fmt.Errorf(
-		"more than %d facts bear on %s#%s, and OpenFGA takes no more with a question: ask about fewer objects at once", maxFacts, object, relation)}
+		"more than %d facts bear on %s#%s, and OpenFGA takes no more with a question: ask about fewer objects at once", f.max, object, relation)}
 }
 
-// all of them are sent, or none of the question: for what has no one object.
+// bearing are the facts that bear on a relation of an object.
+func (f *facts) bearing(object, relation string, complete bool) []fga.Tuple {
+	w := walk{facts: f, complete: complete, seen: map[node]bool{}, read: map[node]bool{}, taken: map[string]bool{}}
+	w.visit(node{object, relation})
+	return w.found
+}
+
+// whole is all of them or an error, for a question that has no one object.
 func (f *facts) whole() ([]fga.Tuple, error) {
-	if f.err == nil && len(f.send) > maxFacts {
-		return nil, &fga.Error{Kind: fga.TooComplex, Cause: fmt.Errorf("%d facts come with a question, and OpenFGA takes at most %d: give fewer", len(f.send), maxFacts)}
+	if f.err == nil && len(f.send) > f.max {
+		return nil, &fga.Error{Kind: fga.TooComplex, Cause: fmt.Errorf("%d facts come with a question, and OpenFGA takes at most %d: give fewer", len(f.send), f.max)}
 	}
 	return f.send, f.err
 }
@@ -102,6 +106,7 @@ type walk struct {
 	complete bool          // facts of a relation of an object say all about it
 	seen     map[node]bool // relations asked about …
 	read     map[node]bool // … and those whose tuples were followed
+	taken    map[string]bool
 	found    []fga.Tuple
 }
 
@@ -149,12 +154,10 @@ func (w *walk) rewrites(n node, us ...*openfgav1.Userset) {
 // for where stored tuples of it can.
 func (w *walk) follow(n node, to func(object, relation string)) {
 	if !w.read[n] {
-		if w.read == nil {
-			w.read = map[node]bool{}
-		}
 		w.read[n] = true
 		for _, t := range w.at[n] {
-			if !slices.ContainsFunc(w.found, func(x fga.Tuple) bool { return same(x, t) }) {
+			if key := keyOf(t); !w.taken[key] {
+				w.taken[key] = true
 				w.found = append(w.found, t)
 			}
 		}
@@ -172,6 +175,11 @@ func (w *walk) follow(n node, to func(object, relation string)) {
 	}
 }
 
-func same(a, b fga.Tuple) bool {
-	return a.User == b.User && a.Relation == b.Relation && a.Object == b.Object && a.Condition == b.Condition
+// keyOf tells facts apart. None holds a NUL that a server would take.
+func keyOf(t fga.Tuple) string {
+	key := t.Object + "\x00" + t.Relation + "\x00" + t.User
+	if t.Condition != nil {
+		key += fmt.Sprintf("\x00%q %v", t.Condition.Name, t.Condition.Context)
+	}
+	return key
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	openfgav1 "github.com/openfga/api/proto/openfga/v1"
 	"google.golang.org/protobuf/proto"
@@ -94,7 +95,10 @@ func (c *Client) Follow(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	if len(out.GetAuthorizationModels()) == 0 {
-		return false, nil
+		if _, err := c.current(); err == nil {
+			return false, fmt.Errorf("the OpenFGA store %s has lost its authorization models: write the model again, and restart deputy", c.store)
+		}
+		return false, nil // a new store
 	}
 	return c.adopt(out.GetAuthorizationModels()[0])
 }
@@ -139,4 +143,9 @@ func (c *Client) WriteModel(ctx context.Context, p *openfgav1.AuthorizationModel
 		c.use(m)
 	}
 	return m.id, nil
+}
+
+func typeOf(object string) string {
+	typ, _, _ := strings.Cut(object, ":")
+	return typ
 }

@@ -16,7 +16,12 @@ var ctx = context.Background()
 // opened is a client of a new store with the model.
 func opened(t testing.TB, s *openfgafake.Server, model string) *openfga.Client {
 	t.Helper()
-	config := openfga.Config{URL: s.URL, Token: s.Token}
+	return openedWith(t, s, model, openfga.Config{})
+}
+
+func openedWith(t testing.TB, s *openfgafake.Server, model string, config openfga.Config) *openfga.Client {
+	t.Helper()
+	config.URL, config.Token = s.URL, s.Token
 	var err error
 	if config.Store, err = openfga.CreateStore(ctx, config, "deputy"); err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func (w *wire) repeat(ctx context.Context, method, path string, body []byte) (an
 		if err == nil || n == attempts || !errors.As(err, &f) || !f.passing {
 			return answer, err
 		}
-		wait := min(100*time.Millisecond<<n, maxBackoff)
+		wait := min(50*time.Millisecond<<n, maxBackoff)
 		wait = wait/2 + rand.N(wait/2)
 		wait = max(wait, min(f.after, maxBackoff))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {

@@ -83,7 +83,7 @@ func fail(f Fault, next http.Handler, w http.ResponseWriter, r *http.Request) {
 	case NoJSON:
 		_, _ = w.Write([]byte("<html><body>Welcome!</body></html>"))
 	case OtherJSON:
-		_, _ = w.Write([]byte(`{"result":[{"allowed":true}],"allowed":"yes","tuples":3,"tree":[],"users":true,"changes":{},"authorization_model_id":7,"object":"doc:1"}`))
+		_, _ = w.Write([]byte(`{"result":[{"allowed":true}],"allowed":"yes","tuples":3,"tree":[],"users":true,"changes":{},"authorization_models":{"id":1},"object":"doc:1"}`))
 	case Redirect:
 		http.Redirect(w, r, "http://127.0.0.1:9/elsewhere", http.StatusTemporaryRedirect)
 	default:
