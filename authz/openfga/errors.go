@@ -102,6 +102,8 @@ func (w *wire) refusal(resp *http.Response, answer []byte) error {
 	case readable && known && status < 500:
 		f.refused = true
 		f.cause = w.coded(in.Code, in.Message)
+	case in.Code == "undefined_endpoint":
+		return w.odd("it has no such endpoint")
 	case readable:
 		f.cause = fmt.Errorf("OpenFGA at %s failed (%d %s): see its log", w.base, status, w.clean(in.Code))
 	default:

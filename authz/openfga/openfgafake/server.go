@@ -149,10 +149,11 @@ func handle[In any, P message[In], Out proto.Message](fn func(*http.Request, P) 
 	}
 }
 
-func decode[P interface {
+// decode reads a request. The path has its store.
+func decode(r *http.Request, in interface {
 	proto.Message
 	Validate() error
-}](r *http.Request, in P) error {
+}) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return err
@@ -165,6 +166,10 @@ func decode[P interface {
 	id := in.ProtoReflect().Descriptor().Fields().ByName("store_id")
 	if store := r.PathValue("store"); store != "" && id != nil {
 		in.ProtoReflect().Set(id, protoreflect.ValueOfString(store))
+	}
+	if c := in.ProtoReflect().Descriptor().Fields().ByName("consistency"); c != nil && in.ProtoReflect().Get(c).Enum() != openfgav1.ConsistencyPreference_HIGHER_CONSISTENCY.Number() {
+		// A real one would answer, out of its cache.
+		return &refused{http.StatusBadRequest, "validation_error", "the question does not ask for HIGHER_CONSISTENCY"}
 	}
 	if r.Method == http.MethodPost {
 		if err := in.Validate(); err != nil {

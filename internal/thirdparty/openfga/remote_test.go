@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,8 +15,10 @@ import (
 	"github.com/openfga/openfga/pkg/logger"
 	"github.com/openfga/openfga/pkg/server/config"
 
+	"deputy/authz/fga"
 	"deputy/authz/fga/fgatest"
 	"deputy/authz/openfga"
+	"deputy/internal/store"
 )
 
 // served is OpenFGA's own server, as its command starts it, over its memory
@@ -81,4 +86,95 @@ func TestSuite(t *testing.T) {
 		fgatest.SwallowsErrors, fgatest.BoundedWrites, fgatest.BoundedFacts)
 }
 
-var _ = fmt.Sprint
+// TestWhatOperatorsAreTold of a server that is there and does not fit.
+func TestWhatOperatorsAreTold(t *testing.T) {
+	c := openfga.Config{URL: served(t, "the-key"), Token: "the-key"}
+	client := remote(t, c, fgatest.SuiteModel)
+	id, _, err := client.Model(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		change func(*openfga.Config)
+		want   string
+	}{
+		{func(c *openfga.Config) { c.Token = "another-key" }, "does not let deputy in (401): set authz.openfga.token"},
+		{func(c *openfga.Config) { c.Token = "" }, "does not let deputy in (401): set authz.openfga.token"},
+		{func(c *openfga.Config) { c.Store = "nobody" }, `has no store named "nobody"`},
+		{func(c *openfga.Config) { c.Store = "01ARZ3NDEKTSV4RRFFQ69G5FAV" }, "has no such store"},
+		{func(c *openfga.Config) { c.ModelID = "01ARZ3NDEKTSV4RRFFQ69G5FAV" }, "no longer has the authorization model"},
+		{func(c *openfga.Config) { c.URL += "/elsewhere" }, "see that authz.openfga.url"},
+	} {
+		bad := c
+		bad.Store = "deputy"
+		x.change(&bad)
+		if _, err := openfga.Open(ctx, bad); err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "-key") {
+			t.Errorf("want %q: %v", x.want, err)
+		}
+	}
+	c.Store, c.ModelID = "deputy", id
+	if again, err := openfga.Open(ctx, c); err != nil {
+		t.Error(err)
+	} else if ids, err := again.Models(ctx); err != nil || !slices.Equal(ids, []string{id}) {
+		t.Errorf("%v, %v", ids, err)
+	}
+}
+
+// TestALongAnswer: deputy's own model, and the facts of a list of a hundred
+// mails. The server says what authz/fga says with all of the facts.
+func TestALongAnswer(t *testing.T) {
+	model, err := os.ReadFile("../../../authz/model.fga")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := fga.ParseModel(string(model))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := fga.Open(store.NewMemory(), "authz", m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := remote(t, openfga.Config{URL: served(t, "")}, string(model))
+	rules := fga.Write{Writes: fgatest.Lines("group:interns#member hidden gmail_label:3", "agent:bot hidden gmail_label:5", "user:anna hidden gmail_thread:13",
+		"user:* restricted account:b", "group:interns#member allowed gmail_label:1", "user:anna member group:interns")}
+	for _, b := range []fgatest.Backend{ours, theirs} {
+		if err := b.Write(ctx, rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	facts := fgatest.Lines("user:anna owner account:a", "user:anna owner account:b")
+	var qs []fga.Query
+	for i := range 100 {
+		thread, account := fmt.Sprintf("gmail_thread:%d", i), "account:"+string("ab"[i%2])
+		facts = append(facts, fgatest.Lines(account+" account "+thread)...)
+		for j := range i % 7 {
+			facts = append(facts, fgatest.Lines(fmt.Sprintf("gmail_label:%d label %s", (i+j*j)%9, thread))...)
+		}
+		qs = append(qs, fga.Query{User: "user:anna", Relation: "can_view", Object: thread}, fga.Query{User: "agent:bot", Relation: "hidden", Object: thread})
+	}
+	for i := range qs {
+		qs[i].Contextual = facts
+	}
+	want := ours.BatchCheck(ctx, qs)
+	var took []time.Duration
+	for range 20 {
+		start := time.Now()
+		got := theirs.BatchCheck(ctx, qs)
+		took = append(took, time.Since(start))
+		if !slices.Equal(got, want) {
+			t.Fatalf("OpenFGA says %v, authz/fga %v", got, want)
+		}
+	}
+	allowed := 0
+	for _, a := range want {
+		if a.Allowed {
+			allowed++
+		}
+	}
+	slices.Sort(took)
+	t.Logf("%d questions with %d facts, %d of them yes: median %v over HTTP", len(qs), len(facts), allowed, took[len(took)/2])
+	if allowed == 0 || allowed == len(qs) {
+		t.Error("all questions have the same answer")
+	}
+}
