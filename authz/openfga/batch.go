@@ -2,7 +2,6 @@ package openfga
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -116,5 +115,8 @@ func (w *wire) checkError(e *openfgav1.CheckError) error {
 	if code, ok := e.GetCode().(*openfgav1.CheckError_InputError); ok {
 		return w.coded(code.InputError.String(), e.GetMessage())
 	}
-	return errors.New("OpenFGA cannot answer: " + w.clean(e.GetMessage()))
+	if code := e.GetInternalError(); code == openfgav1.InternalErrorCode_deadline_exceeded {
+		return fmt.Errorf("OpenFGA at %s ran out of its own time for a question: look at its load and at its database", w.base)
+	}
+	return fmt.Errorf("OpenFGA at %s cannot answer a question (%s): see its log", w.base, w.clean(e.GetMessage()))
 }

@@ -60,11 +60,17 @@ func questions(c *openfga.Client) map[string]func(context.Context) (bool, error)
 	}
 }
 
-func broken(t *testing.T) (*openfgafake.Server, *openfga.Client) {
+// broken is a server that can be, and a client that does not wait long for it
+// if it will be slow.
+func broken(t *testing.T, fault openfgafake.Fault) (*openfgafake.Server, *openfga.Client) {
 	t.Helper()
+	patience := 30 * time.Second
+	if fault == openfgafake.Slow {
+		patience = time.Second
+	}
 	s := served(t)
 	s.Token = key
-	c := openedWith(t, s, fgatest.SuiteModel, openfga.Config{Timeout: 200 * time.Millisecond})
+	c := openedWith(t, s, fgatest.SuiteModel, openfga.Config{Timeout: patience})
 	if err := c.Write(ctx, fga.Write{Writes: fgatest.Lines("user:a viewer doc:1")}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +86,7 @@ func TestABrokenServerDenies(t *testing.T) {
 		batch    bool // a lie that only a batch can tell
 	}{
 		openfgafake.Down:        {"see that it runs", 3, false},
-		openfgafake.Slow:        {"did not answer within 200ms: look at its load", 1, false},
+		openfgafake.Slow:        {"did not answer within 1s: look at its load", 1, false},
 		openfgafake.Refusing:    {"too much to do (429): try later", 3, false},
 		openfgafake.Unavailable: {"is not ready (503): see that it runs", 3, false},
 		openfgafake.Failing:     {"failed (500 internal_error): see its log", 1, false},
@@ -97,7 +103,7 @@ func TestABrokenServerDenies(t *testing.T) {
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			s, client := broken(t)
+			s, client := broken(t, fault)
 			for name, ask := range questions(client) {
 				if c.batch && name != "BatchCheck" {
 					continue
@@ -135,7 +141,7 @@ func TestAQuestionIsRepeated(t *testing.T) {
 	for _, fault := range []openfgafake.Fault{openfgafake.Down, openfgafake.Refusing, openfgafake.Unavailable, openfgafake.Cut} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			s, client := broken(t)
+			s, client := broken(t, fault)
 			for name, ask := range questions(client) {
 				s.Break(fault, 2, nil)
 				if ok, err := ask(ctx); err != nil || !ok && name != "Follow" {
@@ -148,7 +154,7 @@ func TestAQuestionIsRepeated(t *testing.T) {
 
 func TestRetryAfterIsKept(t *testing.T) {
 	t.Parallel()
-	s, client := broken(t)
+	s, client := broken(t, openfgafake.Refusing)
 	ask := questions(client)["Check"]
 	s.Break(openfgafake.Refusing, 1, http.Header{"Retry-After": {"1"}})
 	start := time.Now()
@@ -184,7 +190,7 @@ func TestAWriteIsSentOnce(t *testing.T) {
 	} {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
-			s, client := broken(t)
+			s, client := broken(t, fault)
 			s.Break(fault, 1, nil)
 			before := len(s.Asked())
 			err := client.Write(ctx, fga.Write{Writes: fgatest.Lines("user:b viewer doc:1")})
@@ -216,7 +222,7 @@ func TestAWriteIsSentOnce(t *testing.T) {
 
 // TestTheTokenIsNotShown by what prints a Config or a Client.
 func TestTheTokenIsNotShown(t *testing.T) {
-	s, client := broken(t)
+	s, client := broken(t, openfgafake.Forbidden)
 	c := openfga.Config{URL: s.URL, Store: "deputy", Token: key}
 	for _, text := range []string{fmt.Sprintf("%v %+v %#v %s", c, c, c, c), fmt.Sprintf("%v %+v", client, client), fmt.Sprintf("%+v", &c)} {
 		if strings.Contains(text, key) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (w *wire) streamed(e streamError) error {
 	if e.Code == invalidArgument {
 		return w.coded(Code(fga.Validation), e.Message)
 	}
-	return errors.New("OpenFGA cannot list: " + w.clean(e.Message))
+	return fmt.Errorf("OpenFGA at %s cannot make a list (%s): see its log", w.base, w.clean(e.Message))
 }
 
 // ListUsers finds the users, of the kind that the filter names, that stand in
