@@ -30,6 +30,7 @@ var line = map[string][]string{
 	"authz/fga/fgatest":        {"authz/fga"},
 	"authz":                    {"authz/fga", "internal/store"},
 	"authz/storefile":          {"authz", "authz/fga", "internal/store"},
+	"authz/openfga":            {"authz/fga"},
 	"approvals":                {"authz", "internal/audit", "internal/pages", "internal/store"},
 	"approvals/rules":          {"approvals", "authz"},
 	"vault/internal/oauth":     {},
@@ -48,13 +49,14 @@ var line = map[string][]string{
 	"internal/store/storetest": {"internal/store"},
 
 	// test doubles and tests' own programs
-	"tools/toolstest":          {"approvals", "authz", "internal/audit", "internal/seal", "internal/store", "tools", "vault"},
-	"tools/gmail/gmailfake":    {},
-	"tools/slack/slackfake":    {},
-	"tools/github/githubfake":  {},
-	"internal/server/fixture":  {"internal/server", "internal/store"},
-	"internal/thirdparty/gate": {},
-	"internal/house":           {},
+	"tools/toolstest":           {"approvals", "authz", "internal/audit", "internal/seal", "internal/store", "tools", "vault"},
+	"authz/openfga/openfgafake": {"authz/fga", "authz/openfga", "internal/store"},
+	"tools/gmail/gmailfake":     {},
+	"tools/slack/slackfake":     {},
+	"tools/github/githubfake":   {},
+	"internal/server/fixture":   {"internal/server", "internal/store"},
+	"internal/thirdparty/gate":  {},
+	"internal/house":            {},
 }
 
 // keeps names packages that alone may import something.
@@ -64,7 +66,7 @@ var keeps = map[string][]string{
 	"go.etcd.io/bbolt":                 {"internal/store"},
 	"github.com/jackc/pgx/":            {"internal/store"},
 	"github.com/tink-crypto/":          {"internal/seal"},
-	"github.com/openfga/":              {"authz/fga", "authz/fga/fgatest"},
+	"github.com/openfga/":              {"authz/fga", "authz/fga/fgatest", "authz/openfga", "authz/openfga/openfgafake"},
 	"github.com/google/cel-go/":        {"authz/fga", "approvals/rules"},
 	"github.com/goccy/go-yaml":         {"internal/config"},
 	"go.yaml.in/yaml/":                 {"authz/storefile"},
