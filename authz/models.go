@@ -12,17 +12,19 @@ import (
 	"deputy/internal/store"
 )
 
-// models keeps the models that were set, none of which is changed afterwards.
-type models interface {
-	set(context.Context, Model) error
-	list(context.Context) ([]ModelInfo, error)
-	text(ctx context.Context, id string) (string, error)
+// ModelKeeper keeps the models that were set, none of which is changed
+// afterwards.
+type ModelKeeper interface {
+	// SetModel puts a model in use: when it returns, the backend decides by it.
+	SetModel(context.Context, Model) error
+	Models(context.Context) ([]ModelInfo, error)
+	ModelText(ctx context.Context, id string) (string, error)
 }
 
 // ModelInfo is one model that was set.
 type ModelInfo struct {
 	ID  string    `json:"id"`
-	Set time.Time `json:"set"`
+	Set time.Time `json:"set,omitzero"` // where the keeper knows it
 }
 
 // ErrModelFixed says that the configuration names the model's file.
@@ -40,7 +42,7 @@ func (r *Rules) SetModel(ctx context.Context, m Model) error {
 	if len(change.Stray) > 0 {
 		return fmt.Errorf("%w: the model has no place for %s: delete it first, since it may be what forbids something", ErrBadTuple, change.Stray[0])
 	}
-	if err := r.models.set(ctx, m); err != nil {
+	if err := r.models.SetModel(ctx, m); err != nil {
 		return err
 	}
 	r.model.Store(&m)
@@ -48,11 +50,11 @@ func (r *Rules) SetModel(ctx context.Context, m Model) error {
 }
 
 // Models lists the models that were set, the newest first.
-func (r *Rules) Models(ctx context.Context) ([]ModelInfo, error) { return r.models.list(ctx) }
+func (r *Rules) Models(ctx context.Context) ([]ModelInfo, error) { return r.models.Models(ctx) }
 
 // ModelText is a model that was set.
 func (r *Rules) ModelText(ctx context.Context, id string) (string, error) {
-	return r.models.text(ctx, id)
+	return r.models.ModelText(ctx, id)
 }
 
 // ModelChange is what another model would change.
@@ -226,7 +228,7 @@ func (k *keptModels) current() (m *Model, err error) {
 	return &parsed, err
 }
 
-func (k *keptModels) set(_ context.Context, m Model) error {
+func (k *keptModels) SetModel(_ context.Context, m Model) error {
 	if k.fixed {
 		return ErrModelFixed
 	}
@@ -244,7 +246,7 @@ func (k *keptModels) set(_ context.Context, m Model) error {
 	return k.engine.SetModel(m.compiled)
 }
 
-func (k *keptModels) list(context.Context) (out []ModelInfo, err error) {
+func (k *keptModels) Models(context.Context) (out []ModelInfo, err error) {
 	err = k.store.View(func(tx store.Tx) error {
 		out = nil
 		return modelRows.All(tx, func(row modelRow) error {
@@ -260,7 +262,7 @@ func (k *keptModels) list(context.Context) (out []ModelInfo, err error) {
 // ErrNoModel says that there is no such model.
 var ErrNoModel = errors.New("there is no such model: deputy authz model list shows them")
 
-func (k *keptModels) text(_ context.Context, id string) (text string, err error) {
+func (k *keptModels) ModelText(_ context.Context, id string) (text string, err error) {
 	err = k.store.View(func(tx store.Tx) error {
 		row, err := modelRows.Get(tx, id)
 		text = row.Text

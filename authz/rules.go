@@ -14,7 +14,7 @@ import (
 // operator reads and writes.
 type Rules struct {
 	backend Backend
-	models  models
+	models  ModelKeeper
 	model   atomic.Pointer[Model]
 	writing sync.RWMutex // held by SetModel, shared by writers
 }
@@ -42,6 +42,14 @@ func Open(s store.Store, m *Model) (*Rules, error) {
 	r := &Rules{backend: e, models: kept}
 	r.model.Store(m)
 	return r, nil
+}
+
+// Over decides by what another backend keeps, under the model that it has in
+// use.
+func Over(b Backend, m Model, k ModelKeeper) *Rules {
+	r := &Rules{backend: b, models: k}
+	r.model.Store(&m)
+	return r
 }
 
 // Narrowed implements Engine.

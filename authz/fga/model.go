@@ -67,6 +67,15 @@ type rewrite struct {
 
 // ParseModel reads a model in the OpenFGA language or its JSON.
 func ParseModel(text string) (*Model, error) {
+	proto, err := ParseProto(text)
+	if err != nil {
+		return nil, err
+	}
+	return NewModel(proto)
+}
+
+// ParseProto reads a model into OpenFGA's own message, without checking it.
+func ParseProto(text string) (*openfgav1.AuthorizationModel, error) {
 	read := transformer.TransformDSLToProto
 	if strings.HasPrefix(strings.TrimSpace(text), "{") {
 		read = transformer.LoadJSONStringToProto
@@ -75,7 +84,18 @@ func ParseModel(text string) (*Model, error) {
 	if err != nil {
 		return nil, fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
 	}
-	return NewModel(proto)
+	return proto, nil
+}
+
+// WriteJSON is a model in OpenFGA's JSON: equal models are equal texts.
+func WriteJSON(proto *openfgav1.AuthorizationModel) (string, error) {
+	text, err := protojson.Marshal(proto)
+	if err != nil {
+		return "", fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
+	}
+	var stable bytes.Buffer // protojson's spaces vary from build to build
+	err = json.Indent(&stable, text, "", "  ")
+	return stable.String(), err
 }
 
 // JoinModules makes one model, in OpenFGA's JSON, of a modular one: the text
@@ -98,13 +118,7 @@ func JoinModules(mod string, read func(name string) (string, error)) (string, er
 	if err != nil {
 		return "", invalid(err)
 	}
-	text, err := protojson.Marshal(proto)
-	if err != nil {
-		return "", invalid(err)
-	}
-	var stable bytes.Buffer // protojson's spaces vary from build to build
-	err = json.Indent(&stable, text, "", "  ")
-	return stable.String(), err
+	return WriteJSON(proto)
 }
 
 // ParseModules reads a modular model, see JoinModules.

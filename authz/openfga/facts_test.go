@@ -92,17 +92,26 @@ func answered(t *rapid.T) (facts []fga.Tuple, objects []string) {
 		facts = append(facts, fga.Tuple{User: user, Relation: relation, Object: object})
 	}
 	n := func(most int) int { return rapid.IntRange(0, most).Draw(t, "n") }
-	account := func() string { return fmt.Sprintf("account:%d", n(1)) }
 	add("user:anna", "owner", "account:0")
 	if rapid.Bool().Draw(t, "both are hers") {
 		add("user:anna", "owner", "account:1")
 	}
+	for i := range 2 { // each account has a mailbox, a workspace and an organisation
+		add(fmt.Sprintf("account:%d", i), "account", fmt.Sprintf("gmail_mailbox:%d", i))
+		add(fmt.Sprintf("account:%d", i), "account", fmt.Sprintf("slack_workspace:%d", i))
+		add(fmt.Sprintf("account:%d", i), "account", fmt.Sprintf("github_org:%d", i))
+	}
 	labels := func(object, at string) {
 		for i := range 3 {
 			if label := fmt.Sprintf("gmail_label:%d", i); rapid.Bool().Draw(t, "labelled") {
-				add(at, "account", label)
+				add(at, "mailbox", label)
 				add(label, "label", object)
 			}
+		}
+		if rapid.Bool().Draw(t, "from outside") {
+			add("mail_address:eve@evil.example", "sender", object)
+			add("mail_domain:evil.example", "domain", "mail_address:eve@evil.example")
+			add("mail_domain:example", "parent", "mail_domain:evil.example")
 		}
 	}
 	place := func(object, relation, in string) {
@@ -110,24 +119,29 @@ func answered(t *rapid.T) (facts []fga.Tuple, objects []string) {
 		objects = append(objects, object)
 	}
 	for i := range n(4) {
-		at, thread := account(), fmt.Sprintf("gmail_thread:%d", i)
-		place(thread, "account", at)
+		at, thread := fmt.Sprintf("gmail_mailbox:%d", n(1)), fmt.Sprintf("gmail_thread:%d", i)
+		place(thread, "mailbox", at)
 		labels(thread, at)
 		for j := range n(3) {
 			message := fmt.Sprintf("gmail_message:%d-%d", i, j)
-			place(message, "account", at)
+			place(message, "mailbox", at)
 			add(thread, "thread", message)
+			if j > 0 {
+				add(fmt.Sprintf("gmail_message:%d-%d", i, j-1), "answers", message)
+			}
 			labels(message, at)
 		}
 	}
 	for i := range n(3) {
 		channel, repo := fmt.Sprintf("slack_channel:%d", i), fmt.Sprintf("github_repo:%d", i)
-		place(channel, "account", account())
-		place(repo, "account", account())
+		place(channel, "workspace", fmt.Sprintf("slack_workspace:%d", n(1)))
+		place(repo, "org", fmt.Sprintf("github_org:%d", n(1)))
+		add([]string{"kind:github/public", "kind:github/private"}[n(1)], "kind", repo)
 		for j := range n(3) {
 			place(fmt.Sprintf("slack_message:%d-%d", i, j), "channel", channel)
 			place(fmt.Sprintf("github_issue:%d-%d", i, j), "repo", repo)
-			place(fmt.Sprintf("github_file:%d-%d", i, j), "repo", repo)
+			place(fmt.Sprintf("github_path:%d/%d", i, j), "parent", repo)
+			place(fmt.Sprintf("github_path:%d/%d/deep", i, j), "parent", fmt.Sprintf("github_path:%d/%d", i, j))
 		}
 	}
 	add("user:*", "offered", "tool:t")
@@ -140,6 +154,7 @@ func TestAProvidersFactsAreEnough(t *testing.T) {
 	m := builtin(t)
 	rules := []string{"allowed", "hidden", "restricted", "read_only", "barred", "member"}
 	users := []string{"user:anna", "user:bo", "user:*", "agent:bot", "agent:*", "group:0#member", "group:1#member"}
+	places := []string{"gmail_label:0", "gmail_label:1", "group:0", "group:1", "gmail_mailbox:0", "slack_workspace:0", "github_org:0", "github_org:1", "kind:github/public", "mail_domain:example"}
 	left, asked := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		facts, objects := answered(t)
@@ -147,13 +162,13 @@ func TestAProvidersFactsAreEnough(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ruled := append([]string{"gmail_label:0", "gmail_label:1", "group:0", "group:1"}, objects...)
+		ruled := slices.Concat(places, objects)
 		for range rapid.IntRange(0, 12).Draw(t, "rules") {
 			rule := fga.Tuple{User: rapid.SampledFrom(users).Draw(t, "user"), Relation: rapid.SampledFrom(rules).Draw(t, "rule"), Object: rapid.SampledFrom(ruled).Draw(t, "on")}
 			_ = e.Write(context.Background(), fga.Write{Writes: []fga.Tuple{rule}, IgnoreDuplicates: true}) // some do not fit
 		}
 		for _, object := range objects {
-			for _, relation := range []string{"can_call", "can_view", "can_write", "hidden", "read_only", "barred"} {
+			for _, relation := range []string{"can_call", "can_view", "can_write", "withheld", "hidden", "read_only", "barred"} {
 				if m.lookup(typeOf(object), relation) != nil {
 					continue
 				}
@@ -173,18 +188,18 @@ func TestAProvidersFactsAreEnough(t *testing.T) {
 // fits, and what does not fit is an error that says so.
 func TestFactsOfALongAnswer(t *testing.T) {
 	m := builtin(t)
-	facts := fgatest.Lines("user:anna owner account:a")
+	facts := fgatest.Lines("user:anna owner account:a", "account:a account slack_workspace:w", "account:a account gmail_mailbox:m")
 	for i := range 100 {
 		channel := fmt.Sprintf("slack_channel:%d", i)
-		facts = append(facts, fgatest.Lines("account:a account "+channel, channel+fmt.Sprintf(" channel slack_message:%d", i))...)
+		facts = append(facts, fgatest.Lines("slack_workspace:w workspace "+channel, channel+fmt.Sprintf(" channel slack_message:%d", i))...)
 		for j := range 6 {
 			label := fmt.Sprintf("gmail_label:%d", j)
-			facts = append(facts, fgatest.Lines("account:a account "+label, fmt.Sprintf("%s label gmail_thread:%d", label, i))...)
+			facts = append(facts, fgatest.Lines("gmail_mailbox:m mailbox "+label, fmt.Sprintf("%s label gmail_thread:%d", label, i))...)
 		}
-		facts = append(facts, fgatest.Lines(fmt.Sprintf("account:a account gmail_thread:%d", i))...)
+		facts = append(facts, fgatest.Lines(fmt.Sprintf("gmail_mailbox:m mailbox gmail_thread:%d", i))...)
 	}
 	laid := m.lay(facts)
-	for object, most := range map[string]int{"slack_message:7": 3, "gmail_thread:7": 8} {
+	for object, most := range map[string]int{"slack_message:7": 5, "gmail_thread:7": 16} {
 		got, err := laid.of(object, "can_view")
 		if err != nil || len(got) > most {
 			t.Errorf("%s: %d facts, %v", object, len(got), err)

@@ -145,6 +145,59 @@ func (c *Client) WriteModel(ctx context.Context, p *openfgav1.AuthorizationModel
 	return m.id, nil
 }
 
+// ModelText is a model of the store in OpenFGA's JSON, without its id; for ""
+// the one that questions are asked under, and nothing if there is none.
+func (c *Client) ModelText(ctx context.Context, id string) (string, error) {
+	var p *openfgav1.AuthorizationModel
+	if id == "" {
+		c.mu.Lock()
+		in := c.model
+		c.mu.Unlock()
+		if in == nil {
+			return "", nil
+		}
+		p = proto.CloneOf(in.proto)
+	} else {
+		out := &openfgav1.ReadAuthorizationModelResponse{}
+		if err := c.get(ctx, c.path("authorization-models/"+url.PathEscape(id)), nil, out); err != nil {
+			return "", err
+		}
+		p = out.GetAuthorizationModel()
+	}
+	p.Id = ""
+	return fga.WriteJSON(p)
+}
+
+// SetModel is WriteModel for a model in the OpenFGA language or its JSON. A
+// model that is in use already is not written again.
+func (c *Client) SetModel(ctx context.Context, text string) error {
+	p, err := fga.ParseProto(text)
+	if err != nil {
+		return err
+	}
+	if same, err := c.Uses(text); same || err != nil {
+		return err
+	}
+	_, err = c.WriteModel(ctx, p)
+	return err
+}
+
+// Uses reports whether questions are asked under a model that says just this.
+func (c *Client) Uses(text string) (bool, error) {
+	p, err := fga.ParseProto(text)
+	if err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.model == nil {
+		return false, nil
+	}
+	in := proto.CloneOf(c.model.proto)
+	in.Id, p.Id = "", ""
+	return proto.Equal(in, p), nil
+}
+
 func typeOf(object string) string {
 	typ, _, _ := strings.Cut(object, ":")
 	return typ

@@ -115,11 +115,7 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	}); err != nil {
 		return nil, err
 	}
-	model, err := modelFile(c.Authz.Model)
-	if err != nil {
-		return nil, err
-	}
-	if a.engine, err = authz.Open(a.store, model); err != nil {
+	if a.engine, err = a.openRules(c); err != nil {
 		return nil, err
 	}
 	all, err := configured(c)

@@ -87,8 +87,16 @@ type Tools struct {
 
 // Authz chooses the model.
 type Authz struct {
-	Model   string `yaml:"model" doc:"builtin, or the path of an OpenFGA model (DSL, schema 1.1)"`
-	Backend string `yaml:"backend" doc:"embedded: decided in this process"`
+	Model   string  `yaml:"model" doc:"builtin, or the path of an OpenFGA model (DSL, schema 1.1)"`
+	Backend string  `yaml:"backend" doc:"embedded: decided in this process; openfga: by a server of yours, which keeps relationships and models"`
+	OpenFGA OpenFGA `yaml:"openfga" doc:"with backend: openfga"`
+}
+
+// OpenFGA is a server that decides.
+type OpenFGA struct {
+	URL   string `yaml:"url" doc:"of its HTTP API, as https://fga.example.com"`
+	Store string `yaml:"store" doc:"its id, or its name if no other has it"`
+	Token Secret `yaml:"token" doc:"a preshared key: file:PATH, env:NAME or keyring:NAME; empty: none"`
 }
 
 // Approvals says when and where a person is asked.
@@ -255,6 +263,22 @@ func (p Provider) check(name string) error {
 	return nil
 }
 
+func (a Authz) check() error {
+	switch {
+	case a.Backend != "embedded" && a.Backend != "openfga":
+		return fmt.Errorf("backend: %q: want embedded or openfga", a.Backend)
+	case a.Backend == "embedded" && a.OpenFGA != (OpenFGA{}):
+		return errors.New("openfga: it goes with backend: openfga")
+	case a.Backend == "embedded":
+		return nil
+	case a.OpenFGA.URL == "" || a.OpenFGA.Store == "":
+		return errors.New("openfga: url and store are needed")
+	case a.Model != "builtin":
+		return errors.New("model: with backend: openfga the server's store keeps the model: take model out and run deputy authz model set FILE")
+	}
+	return nil
+}
+
 func (c *Config) check() error {
 	if rest, ok := strings.CutPrefix(c.Home, "~/"); ok {
 		home, err := os.UserHomeDir()
@@ -271,8 +295,8 @@ func (c *Config) check() error {
 	if u.Scheme == "http" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
 		return fmt.Errorf("public_url: %q: plain http is for this machine alone; want https", c.PublicURL)
 	}
-	if c.Authz.Backend != "embedded" {
-		return fmt.Errorf("authz.backend: %q: want embedded, the only one there is yet", c.Authz.Backend)
+	if err := c.Authz.check(); err != nil {
+		return fmt.Errorf("authz.%w", err)
 	}
 	if !slices.Contains([]string{"never", "stepup", "always"}, c.Approvals.Presence) {
 		return fmt.Errorf("approvals.presence: %q: want never, stepup or always", c.Approvals.Presence)
