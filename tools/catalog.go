@@ -256,7 +256,11 @@ func (c *Catalog) Specs() []Spec {
 func (g *Guard) Allowed(ctx context.Context, c authz.Caller, name string) bool {
 	k := &call{caller: c}
 	k.tool, _ = g.c.Catalog.find(name)
-	return g.admit(ctx, k) == nil
+	err := g.admit(ctx, k)
+	if err != nil && !errors.Is(err, errNoSuchTool) {
+		g.c.Log.Warn("the rules could not be asked, so the tool is not offered", "tool", name, "cause", err)
+	}
+	return err == nil
 }
 
 // Spell writes an object as the tools write it, for rules that people write.
