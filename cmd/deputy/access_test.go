@@ -29,7 +29,6 @@ type company struct {
 
 	mu     sync.Mutex
 	nonces map[string]string // by code
-	down   bool
 }
 
 func newCompany(t *testing.T) *company {
