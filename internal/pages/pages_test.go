@@ -60,7 +60,7 @@ func TestEveryKeyIsKnownAndUsed(t *testing.T) {
 			t.Errorf("%s names %q, which is no key", where, text)
 		}
 	}
-	for _, dir := range []string{"../../approvals", "../../vault", "../../cmd/deputy", "../login", "."} {
+	for _, dir := range []string{"../../approvals", "../../vault", "../../cmd/deputy", "../authserver", "../login", "."} {
 		err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 			if err != nil || e.IsDir() {
 				return err
