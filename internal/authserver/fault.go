@@ -60,10 +60,12 @@ func (s *Server) faultOf(err error) *fault {
 }
 
 // answer writes JSON that nobody may keep (RFC 6749 §5.1).
-func answer(w http.ResponseWriter, status int, v any) {
+func answer(w http.ResponseWriter, status int, v any) { writeJSON(w, status, "no-store", v) }
+
+func writeJSON(w http.ResponseWriter, status int, keep string, v any) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
+	h.Set("Cache-Control", keep)
 	h.Set("X-Content-Type-Options", "nosniff")
 	body, err := json.Marshal(v)
 	if err != nil {

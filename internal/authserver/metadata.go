@@ -54,7 +54,7 @@ func (s *Server) metadata(w http.ResponseWriter, _ *http.Request) {
 	if len(s.issuers) > 0 {
 		m["authorization_grant_profiles_supported"] = []string{"urn:ietf:params:oauth:grant-profile:id-jag"}
 	}
-	answer(w, http.StatusOK, m)
+	publish(w, m)
 }
 
 // jwks answers GET /oauth/jwks.
@@ -64,5 +64,10 @@ func (s *Server) jwks(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	answer(w, http.StatusOK, set)
+	publish(w, set)
+}
+
+// publish answers what everybody may know, for a while.
+func publish(w http.ResponseWriter, v any) {
+	writeJSON(w, http.StatusOK, "public, max-age=300", v)
 }
