@@ -13,6 +13,7 @@ const (
 	perAddress = 20.0 // a second
 	perClient  = 20.0
 	burst      = 200.0
+	fetches    = 30.0 // documents that one address may have us fetch, one more a second
 	guesses    = 10.0 // user codes a person may try, one more every guessEvery
 	guessEvery = 30 * time.Second
 
@@ -70,13 +71,23 @@ func (l limits) sweep(now time.Time) {
 
 // fromAddress counts a request against where it comes from.
 func (l limits) fromAddress(r *http.Request, what string) error {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	return l.take("address|"+host+"|"+what, perAddress, burst)
+	return l.take("address|"+addressOf(r)+"|"+what, perAddress, burst)
 }
 
 func (l limits) fromClient(id, what string) error {
 	return l.take("client|"+id+"|"+what, perClient, burst)
+}
+
+// fetches counts documents that somebody has us fetch: a request to us is
+// cheaper than the one it causes.
+func (l limits) fetches(r *http.Request) error {
+	return l.take("fetch|"+addressOf(r), 1, fetches)
+}
+
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
 }

@@ -172,12 +172,9 @@ func (s *Server) client(r *http.Request) (clients.Client, error) {
 	return c, nil
 }
 
-// find looks a client up. An address that has to be fetched counts.
+// find looks a client up. A document that has to be fetched counts.
 func (s *Server) find(r *http.Request, id string) (clients.Client, error) {
-	if err := s.limits.fromAddress(r, "client"); err != nil {
-		return clients.Client{}, err
-	}
-	c, err := s.clients.Find(r.Context(), id)
+	c, err := s.clients.Find(r.Context(), id, func() error { return s.limits.fetches(r) })
 	if isUnknown(err) {
 		return c, errClient
 	}

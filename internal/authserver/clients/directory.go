@@ -91,27 +91,31 @@ func NewDirectory(s store.Store, sealer store.Sealer, f fetch.Client, operators 
 	return d, nil
 }
 
-// Find returns the client of an id, or ErrUnknown.
-func (d *Directory) Find(ctx context.Context, id string) (Client, error) {
+// Find returns the client of an id, or ErrUnknown. Before it fetches something it
+// asks may.
+func (d *Directory) Find(ctx context.Context, id string, may func() error) (Client, error) {
 	if c, ok := d.known[id]; ok {
 		return c, nil
 	}
 	switch {
 	case isAddress(id):
-		return d.published(ctx, id)
+		return d.published(ctx, id, may)
 	case d.open && strings.HasPrefix(id, dynamicPrefix):
 		return d.registered(id)
 	}
 	return Client{}, ErrUnknown
 }
 
-func (d *Directory) published(ctx context.Context, id string) (Client, error) {
+func (d *Directory) published(ctx context.Context, id string, may func() error) (Client, error) {
 	now := time.Now()
 	d.mu.Lock()
 	e, known := d.cache[id]
 	d.mu.Unlock()
 	if known && now.Before(e.until) {
 		return e.client, e.err
+	}
+	if err := may(); err != nil {
+		return Client{}, err
 	}
 	got := d.flight.DoChan(id, func() (any, error) {
 		// Whoever asked first may have gone; others wait for the same answer.
