@@ -441,3 +441,14 @@ func parse(p page) said {
 	json.Unmarshal([]byte(p.text), &s)
 	return s
 }
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func unb64(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

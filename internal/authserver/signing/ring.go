@@ -61,6 +61,17 @@ type key struct {
 
 func (k key) active(now time.Time) bool { return k.Retired.IsZero() && now.Sub(k.Made) < KeyLife }
 
+// inOrder puts the key that signs last.
+func inOrder(a, b key) int {
+	if a.Retired.IsZero() != b.Retired.IsZero() {
+		if b.Retired.IsZero() {
+			return -1
+		}
+		return 1
+	}
+	return a.Made.Compare(b.Made)
+}
+
 func (r *Ring) over(k key, now time.Time) bool {
 	return !k.Retired.IsZero() && now.Sub(k.Retired) > r.life+time.Minute
 }
@@ -194,7 +205,7 @@ func (r *Ring) current(another bool) ([]key, error) {
 		if err := r.table.All(tx, func(k key) error { keys = append(keys, k); return nil }); err != nil {
 			return err
 		}
-		slices.SortFunc(keys, func(a, b key) int { return a.Made.Compare(b.Made) })
+		slices.SortFunc(keys, inOrder)
 		if n := len(keys); n > 0 && !another && keys[n-1].active(now) {
 			return nil
 		}
