@@ -34,11 +34,16 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *provider) sign(t testing.TB, typ, kid string, claims map[string]any) string {
 	t.Helper()
+	body, _ := json.Marshal(claims)
+	return p.signText(t, typ, kid, body)
+}
+
+func (p *provider) signText(t testing.TB, typ, kid string, body []byte) string {
+	t.Helper()
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: p.key, KeyID: kid}}, (&jose.SignerOptions{}).WithType(jose.ContentType(typ)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, _ := json.Marshal(claims)
 	signed, err := signer.Sign(body)
 	if err != nil {
 		t.Fatal(err)
