@@ -87,7 +87,10 @@ func (s *Server) assert(r *http.Request, client clients.Client) (*tokens, error)
 	if s.c.People.May(r.Context(), user) != nil {
 		return nil, errGone
 	}
-	g := grant{User: user, Resource: n.Resource[0], Scopes: scopes, ACR: n.ACR, Via: "id-jag"}
+	g := grant{User: user, Resource: n.Resource[0], Scopes: scopes, Via: "id-jag"}
+	if !slices.Contains(s.c.ACRValues, n.ACR) { // those are ours to say
+		g.ACR = n.ACR
+	}
 	if n.AuthTime != nil {
 		g.AuthTime = n.AuthTime.Time().UTC()
 	}
@@ -133,6 +136,7 @@ func (s *Server) readAssertion(ctx context.Context, text string, client clients.
 		now.After(n.Expires.Time().Add(skew)),
 		n.Issued.Time().After(now.Add(skew)),
 		n.Expires.Time().Sub(n.Issued.Time()) > assertionLife,
+		n.AuthTime != nil && n.AuthTime.Time().After(n.Issued.Time()),
 		n.Actor != nil && n.Actor.Subject == "":
 		return n, errAssertion
 	}

@@ -23,13 +23,14 @@ const idp = "https://idp.example"
 // provider is a company's identity provider that signs notes.
 type provider struct {
 	key     *ecdsa.PrivateKey
+	kid     string
 	fetched int
 }
 
 func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.fetched++
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &p.key.PublicKey, KeyID: "k1", Use: "sig"}}})
+	json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &p.key.PublicKey, KeyID: p.kid, Use: "sig"}}})
 }
 
 func (p *provider) sign(t testing.TB, typ, kid string, claims map[string]any) string {
@@ -62,7 +63,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 }
 
 func company(t testing.TB) (*office, *provider) {
-	p := &provider{key: newKey(t)}
+	p := &provider{key: newKey(t), kid: "k1"}
 	o := newOffice(t, func(c *authserver.Config) {
 		c.Issuers = []authserver.TrustedIssuer{{Issuer: idp, Keys: idp + "/jwks"}}
 		c.People.Known = func(_ context.Context, iss, sub string) (string, error) {
@@ -80,7 +81,7 @@ func idJAG(change ...any) map[string]any {
 	now := time.Now()
 	c := map[string]any{
 		"iss": idp, "sub": "u-1", "aud": issuer, "client_id": "backend", "jti": rand(8), "exp": now.Add(5 * time.Minute).Unix(), "iat": now.Unix(),
-		"resource": resource, "scope": "gmail.read slack.read", "auth_time": now.Add(-time.Hour).Unix(), "acr": strong, "email": "anna@example.com", "act": map[string]any{"sub": "agent-7"},
+		"resource": resource, "scope": "gmail.read slack.read", "auth_time": now.Add(-time.Hour).Unix(), "acr": "urn:idp:mfa", "email": "anna@example.com", "act": map[string]any{"sub": "agent-7"},
 	}
 	for i := 0; i < len(change); i += 2 {
 		if change[i+1] == nil {
@@ -111,11 +112,15 @@ func TestIDJAG(t *testing.T) {
 			t.Fatalf("%d %s", got.Status, got.raw)
 		}
 		a, err := o.server.Verify(t.Context(), got.Access)
-		if err != nil || a.User != "anna" || a.Client != "backend" || a.Actor != "agent-7" || a.ACR != strong || time.Since(a.AuthTime) < time.Hour {
+		if err != nil || a.User != "anna" || a.Client != "backend" || a.Actor != "agent-7" || a.ACR != "urn:idp:mfa" || time.Since(a.AuthTime) < time.Hour {
 			t.Errorf("%+v %v", a, err)
 		}
 		if s := o.bring(text); s.Error != "invalid_grant" {
 			t.Errorf("a second time: %s", s.raw)
+		}
+		claimed := o.bring(p.sign(t, typ, "k1", idJAG("acr", strong)))
+		if a, err := o.server.Verify(t.Context(), claimed.Access); err != nil || a.ACR != "" {
+			t.Errorf("our own acr, said by another: %+v %v", a, err)
 		}
 		stranger := &provider{key: newKey(t)}
 		old := time.Now().Add(-time.Hour)
@@ -139,6 +144,7 @@ func TestIDJAG(t *testing.T) {
 			"no end":                     p.sign(t, typ, "k1", idJAG("exp", nil)),
 			"no beginning":               p.sign(t, typ, "k1", idJAG("iat", nil)),
 			"from the future":            p.sign(t, typ, "k1", idJAG("iat", time.Now().Add(10*time.Minute).Unix(), "exp", time.Now().Add(12*time.Minute).Unix())),
+			"signed in tomorrow":         p.sign(t, typ, "k1", idJAG("auth_time", time.Now().Add(24*time.Hour).Unix())),
 			"for an hour":                p.sign(t, typ, "k1", idJAG("exp", time.Now().Add(time.Hour).Unix())),
 			"an address in a subject":    p.sign(t, typ, "k1", idJAG("sub", "anna@example.com")),
 			"an unknown key":             p.sign(t, typ, "k9", idJAG()),
@@ -155,6 +161,14 @@ func TestIDJAG(t *testing.T) {
 		if p.fetched > 2 {
 			t.Errorf("the keys were fetched %d times", p.fetched)
 		}
+		time.Sleep(31 * time.Second)
+		p.key, p.kid = newKey(t), "k2"
+		if s := o.bring(p.sign(t, typ, "k2", idJAG())); s.Status != 200 {
+			t.Errorf("the issuer's next key: %s", s.raw)
+		}
+		p.kid = "k1"
+		time.Sleep(31 * time.Second)
+		o.bring(p.sign(t, typ, "k1", idJAG()))
 		if s := o.bring(p.sign(t, typ, "k1", idJAG()), "scope", "gmail.send"); s.Error != "invalid_scope" {
 			t.Errorf("more than the note says: %s", s.raw)
 		}

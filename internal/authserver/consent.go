@@ -72,7 +72,7 @@ func (c *change) consent(who authz.Caller, q request, client clients.Client) err
 	p.Redirects = union(p.Redirects, []string{clients.RedirectHost(q.Redirect)})
 	return errors.Join(
 		c.s.tables.permissions.Put(c, p, p.User, p.Client),
-		c.note(audit.Line{Event: "consent", User: p.User, Agent: p.Client, Session: who.Session(), Outcome: "given", Reach: strings.Join(q.Scopes, " ")}),
+		c.note(audit.Line{Event: "consent", User: p.User, Agent: p.Client, Session: who.Session(), Outcome: "given", Arguments: map[string]string{"scope": strings.Join(q.Scopes, " ")}}),
 	)
 }
 

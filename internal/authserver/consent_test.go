@@ -237,7 +237,7 @@ func TestRegistration(t *testing.T) {
 		}
 		full := 0
 		for range 1200 {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(10 * time.Second)
 			if s := post(o, good); s.Status == 503 {
 				full++
 			}

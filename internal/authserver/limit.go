@@ -14,8 +14,11 @@ const (
 	perClient  = 20.0
 	burst      = 200.0
 	fetches    = 30.0 // documents that one address may have us fetch, one more a second
+	registers  = 20.0 // registrations from one address, one more every registerEvery
 	guesses    = 10.0 // user codes a person may try, one more every guessEvery
 	guessEvery = 30 * time.Second
+
+	registerEvery = 10 * time.Second
 
 	maxBuckets = 10_000
 )
@@ -82,6 +85,11 @@ func (l limits) fromClient(id, what string) error {
 // cheaper than the one it causes.
 func (l limits) fetches(r *http.Request) error {
 	return l.take("fetch|"+addressOf(r), 1, fetches)
+}
+
+// registers counts registrations, each of which leaves a row.
+func (l limits) registers(r *http.Request) error {
+	return l.take("register|"+addressOf(r), 1/registerEvery.Seconds(), registers)
 }
 
 func addressOf(r *http.Request) string {

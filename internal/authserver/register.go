@@ -26,7 +26,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) registered(w http.ResponseWriter, r *http.Request) (clients.Client, error) {
-	if err := s.limits.fromAddress(r, "register"); err != nil {
+	if err := s.limits.registers(r); err != nil {
 		return clients.Client{}, err
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/json" {

@@ -163,7 +163,7 @@ func (s *Server) seal(ad []byte, h handle) (string, error) {
 }
 
 func (s *Server) unseal(ad []byte, text string) (h handle, err error) {
-	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
 		return h, errHandle
 	}
