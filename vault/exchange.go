@@ -46,6 +46,9 @@ const (
 	federatedType  = "http://auth0.com/oauth/token-type/federated-connection-access-token"
 )
 
+// ExchangeGrants are the grant types that an Exchange answers.
+var ExchangeGrants = []string{oauth.ExchangeGrant, federatedGrant}
+
 // connectionNames are what those SDKs call providers.
 var connectionNames = map[string]string{"google-oauth2": "google", "sign-in-with-slack": "slack"}
 

@@ -32,6 +32,7 @@ func (a *app) newDoor() (*door, error) {
 	}
 	in := a.config.Access
 	if in.Issuer == "" {
+		d.resource.Servers = []string{a.public.String()}
 		return d, nil
 	}
 	d.resource.Servers = []string{in.Issuer}
@@ -54,10 +55,28 @@ func (d *door) identify(r *http.Request) (authz.Caller, error) {
 	if token = strings.TrimSpace(token); !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return authz.Caller{}, errNoToken
 	}
-	if login.IsBearer(token) || d.external == nil {
-		return d.app.login.Token(r.Context(), token)
+	return d.token(r.Context(), token)
+}
+
+// token lets in whoever a token is for: a bearer of this machine's, a client of
+// deputy's own authorization server, or one of the operator's issuer.
+func (d *door) token(ctx context.Context, token string) (authz.Caller, error) {
+	switch {
+	case login.IsBearer(token):
+		return d.app.login.Token(ctx, token)
+	case d.external != nil:
+		return d.fromIssuer(ctx, token)
 	}
-	return d.fromIssuer(r.Context(), token)
+	a, err := d.app.auth.Verify(ctx, token)
+	if err != nil {
+		return authz.Caller{}, err
+	}
+	if err := d.fresh(a.AuthTime, a.ACR); err != nil {
+		return authz.Caller{}, err
+	}
+	return d.app.login.Client(ctx, authz.Principal{
+		User: a.User, Agent: a.Client, Session: a.Grant, AuthTime: a.AuthTime, ACR: a.ACR, Limited: true, Scopes: a.Scopes, Grant: a.Grant,
+	})
 }
 
 // fromIssuer lets in who signed in at the operator's own issuer: a person whose
@@ -67,21 +86,25 @@ func (d *door) fromIssuer(ctx context.Context, token string) (authz.Caller, erro
 	if err != nil {
 		return authz.Caller{}, err
 	}
-	if err := d.fresh(a); err != nil {
+	if err := d.fresh(a.AuthTime, a.ACR); err != nil {
 		return authz.Caller{}, err
 	}
-	return d.app.login.Client(ctx, a.Issuer, a.Subject, authz.Principal{
-		Agent: a.Client, Session: a.ID, AuthTime: a.AuthTime, ACR: a.ACR, Limited: true, Scopes: a.Scopes,
+	user, err := d.app.login.Profiles.Known(a.Issuer, a.Subject)
+	if err != nil {
+		return authz.Caller{}, err
+	}
+	return d.app.login.Client(ctx, authz.Principal{
+		User: user, Agent: a.Client, Session: a.ID, AuthTime: a.AuthTime, ACR: a.ACR, Limited: true, Scopes: a.Scopes,
 	})
 }
 
 // fresh holds a token against what the operator asks of sign-ins (RFC 9470).
-func (d *door) fresh(a access.Access) error {
+func (d *door) fresh(at time.Time, acr string) error {
 	in := d.app.config.Access
-	if in.MaxAge > 0 && (a.AuthTime.IsZero() || time.Since(a.AuthTime) > in.MaxAge) {
+	if in.MaxAge > 0 && (at.IsZero() || time.Since(at) > in.MaxAge) {
 		return errStale
 	}
-	if len(in.ACRValues) > 0 && !slices.Contains(in.ACRValues, a.ACR) {
+	if len(in.ACRValues) > 0 && !slices.Contains(in.ACRValues, acr) {
 		return errStale
 	}
 	return nil
@@ -96,9 +119,7 @@ func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		lack = d.resource.Insufficient(uncovered.Has, uncovered.Needs)
 	case errors.Is(err, errNoToken):
 		lack = d.resource.NoToken()
-		if len(d.resource.Servers) == 0 {
-			lack.Says = "send the bearer that deputy printed at its start, or that HOME/keys/bearer holds"
-		}
+		lack.Says = "a token is needed: from the authorization server that resource_metadata names, or on this machine the bearer in HOME/keys/bearer"
 	case errors.Is(err, errStale):
 		lack = d.resource.Stale(d.app.config.Access.ACRValues, d.app.config.Access.MaxAge)
 	case errors.Is(err, access.ErrSilent):

@@ -111,7 +111,7 @@ func (a *app) exchange() (http.Handler, error) {
 	if len(a.config.Exchange.Clients) == 0 {
 		return nil, nil
 	}
-	x := vault.Exchange{Vault: a.vault, Clients: map[string]vault.ExchangeClient{}, Subject: a.login.Token}
+	x := vault.Exchange{Vault: a.vault, Clients: map[string]vault.ExchangeClient{}, Subject: a.outer.token}
 	for name, c := range a.config.Exchange.Clients {
 		secret, err := c.Secret.Read()
 		if err == nil && secret == "" {

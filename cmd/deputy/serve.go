@@ -167,9 +167,7 @@ func (h *listener) stop() error {
 func (a *app) mux(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/mcp", ending(streams, a.server.HTTP(server.Door{Identify: a.outer.identify, Refuse: a.outer.refuse})))
-	if len(a.outer.resource.Servers) > 0 {
-		a.outer.resource.Routes(mux)
-	}
+	a.outer.resource.Routes(mux)
 	people := http.NewServeMux()
 	a.login.Routes(people)
 	approvals.Page{Ledger: a.ledger, Who: a.login.Person, SignIn: a.login.Ask, StepUp: a.stepUp}.Routes(people)
@@ -179,7 +177,10 @@ func (a *app) mux(streams context.Context) http.Handler {
 		pages.Message(w, r, http.StatusNotFound, "missing.title", "missing.page")
 	})
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(people))
-	if a.tokens != nil {
+	switch {
+	case a.auth != nil:
+		a.auth.Routes(mux)
+	case a.tokens != nil:
 		mux.Handle("POST /oauth/token", a.tokens)
 	}
 	mux.HandleFunc("GET /style.css", pages.Style)

@@ -20,6 +20,7 @@ import (
 	"deputy/authz"
 	"deputy/authz/storefile"
 	"deputy/internal/audit"
+	"deputy/internal/authserver"
 	"deputy/internal/config"
 	"deputy/internal/login"
 	"deputy/internal/seal"
@@ -43,7 +44,8 @@ type app struct {
 	vault  *vault.Vault
 	guard  *tools.Guard
 	login  *login.Login
-	outer  *door // /mcp over HTTP
+	outer  *door              // /mcp over HTTP
+	auth   *authserver.Server // nil: the configuration names another
 	server *server.Server
 	tokens http.Handler // the token endpoint for back ends, if there are any
 	box    *seal.Box
@@ -107,7 +109,7 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	auditLog := &audit.Log{Key: box.Key("audit")}
 	a.box, a.audit = box, auditLog
 	people := &login.Profiles{Store: a.store, Sealer: box, Owner: a.owner}
-	a.door = authz.NewDoor(people.MayEnter)
+	a.door = authz.NewDoor(a.mayEnter(people))
 	a.login = a.signIn(people)
 	if a.ledger, err = approvals.Open(approvals.Config{
 		Store: a.store, Sealer: box, Audit: auditLog, Door: a.door,
@@ -152,6 +154,9 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	if a.tokens, err = a.exchange(); err != nil {
 		return nil, err
 	}
+	if a.auth, err = a.openAuthserver(a.outer.resource); err != nil {
+		return nil, err
+	}
 	forms := false
 	for _, ch := range c.Approvals.Channels {
 		forms = forms || ch == "client"
@@ -187,7 +192,7 @@ func (a *app) sweep() {
 	for tick := time.NewTicker(10 * time.Minute); ; {
 		select {
 		case <-tick.C:
-			if err := errors.Join(a.ledger.Sweep(), a.login.Sweep(), a.vault.Sweep()); err != nil {
+			if err := errors.Join(a.ledger.Sweep(), a.login.Sweep(), a.vault.Sweep(), a.sweepGrants()); err != nil {
 				a.log.Warn("sweep", "cause", err)
 			}
 		case <-a.stopped:

@@ -26,6 +26,7 @@ type Config struct {
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
 	Access    Access              `yaml:"access" doc:"whose tokens open /mcp, besides the bearer in keys/bearer"`
+	OAuth     OAuth               `yaml:"oauth" doc:"deputy's own authorization server; off where access names an issuer"`
 	Login     Login               `yaml:"login" doc:"who may sign in over HTTP, beside passkeys and one-time codes"`
 	User      string              `yaml:"user" doc:"the person this home belongs to; empty: the operating system's user"`
 	Providers map[string]Provider `yaml:"providers" doc:"OAuth clients: google, slack, github, and any of your own"`
@@ -303,6 +304,9 @@ func (c *Config) check() error {
 	}
 	if c.Approvals.Presence == "always" && !slices.Contains(c.Approvals.Channels, "page") {
 		return errors.New("approvals.presence: always takes page among approvals.channels: a proof is given there")
+	}
+	if err := c.OAuth.check(); err != nil {
+		return fmt.Errorf("oauth.%w", err)
 	}
 	if err := c.Access.check(); err != nil {
 		return fmt.Errorf("access.%w", err)

@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,19 +54,55 @@ type Client struct {
 	Via http.RoundTripper
 }
 
-// JSON gets a document: https, no redirect, status 200, a JSON type, at most
+// Document is what an address gave, and for how long it may be kept.
+type Document struct {
+	Body   []byte
+	MaxAge time.Duration // as its Cache-Control says; 0 if it says nothing, or that it may not be kept
+}
+
+// JSON gets a document's body; see Document.
+func (c Client) JSON(ctx context.Context, address string) ([]byte, error) {
+	doc, err := c.Document(ctx, address)
+	return doc.Body, err
+}
+
+// Document gets a document: https, no redirect, status 200, a JSON type, at most
 // MaxBytes within Timeout, nested no deeper than a reader can stand. The error
 // repeats nothing that came back.
-func (c Client) JSON(ctx context.Context, address string) ([]byte, error) {
+func (c Client) Document(ctx context.Context, address string) (Document, error) {
+	resp, body, err := c.get(ctx, address)
+	if err != nil {
+		return Document{}, err
+	}
+	return Document{body, maxAge(resp.Header.Get("Cache-Control"))}, nil
+}
+
+// maxAge reads max-age (RFC 9111 §5.2.2.1), which no-store and no-cache undo.
+func maxAge(control string) (age time.Duration) {
+	for part := range strings.SplitSeq(control, ",") {
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		switch strings.ToLower(name) {
+		case "no-store", "no-cache":
+			return 0
+		case "max-age":
+			if n, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && n > 0 {
+				age = time.Duration(min(n, 365*24*3600)) * time.Second
+			}
+		}
+	}
+	return age
+}
+
+func (c Client) get(ctx context.Context, address string) (*http.Response, []byte, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" || u.Port() != "" && u.Port() != "443" {
-		return nil, fmt.Errorf("%w: want https on port 443", ErrRefused)
+		return nil, nil, fmt.Errorf("%w: want https on port 443", ErrRefused)
 	}
 	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, ErrRefused
+		return nil, nil, ErrRefused
 	}
 	req.Header.Set("Accept", "application/json")
 	via := c.Via
@@ -77,24 +114,24 @@ func (c Client) JSON(ctx context.Context, address string) ([]byte, error) {
 	client := &http.Client{Transport: via, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w: no connection", ErrRefused)
+		return nil, nil, fmt.Errorf("%w: no connection", ErrRefused)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%w: it answered %d", ErrRefused, resp.StatusCode)
+		return nil, nil, fmt.Errorf("%w: it answered %d", ErrRefused, resp.StatusCode)
 	}
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if kind != "application/json" && !strings.HasSuffix(kind, "+json") || resp.Header.Get("Content-Encoding") != "" {
-		return nil, fmt.Errorf("%w: the answer is not plain JSON", ErrRefused)
+		return nil, nil, fmt.Errorf("%w: the answer is not plain JSON", ErrRefused)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBytes+1))
 	if err != nil || len(body) > MaxBytes {
-		return nil, fmt.Errorf("%w: the answer is longer than %d bytes or broke off", ErrRefused, MaxBytes)
+		return nil, nil, fmt.Errorf("%w: the answer is longer than %d bytes or broke off", ErrRefused, MaxBytes)
 	}
 	if deep(body) {
-		return nil, fmt.Errorf("%w: the answer is nested deeper than %d", ErrRefused, maxDepth)
+		return nil, nil, fmt.Errorf("%w: the answer is nested deeper than %d", ErrRefused, maxDepth)
 	}
-	return body, nil
+	return resp, body, nil
 }
 
 // deep reports whether brackets outside strings nest deeper than maxDepth.

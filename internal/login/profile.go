@@ -132,9 +132,9 @@ func (p *Profiles) find(tx store.Tx, is func(Profile) bool) (found Profile, err 
 	return found, err
 }
 
-// known is whose profile an account elsewhere belongs to, found by issuer and
+// Known is whose profile an account elsewhere belongs to, found by issuer and
 // subject and by nothing else, or ErrDenied.
-func (p *Profiles) known(issuer, subject string) (user string, err error) {
+func (p *Profiles) Known(issuer, subject string) (user string, err error) {
 	err = p.Store.View(func(tx store.Tx) error {
 		row, err := p.byIdentity(tx, upstream.Account{Issuer: issuer, Subject: subject})
 		user = row.User

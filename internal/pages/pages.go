@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -59,7 +60,9 @@ func (l Lang) funcs() template.FuncMap {
 
 const (
 	// csp allows our own stylesheet and forms to ourselves, and nothing else.
-	csp = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	csp = "default-src 'none'; style-src 'self'; " + formAction + "; base-uri 'none'; frame-ancestors 'none'"
+
+	formAction = "form-action 'self'"
 
 	// cspPasskeys adds our own script and requests to ourselves.
 	cspPasskeys = csp + "; script-src 'self'; connect-src 'self'"
@@ -89,6 +92,16 @@ type view struct {
 // Render writes the page with the given status. The title is a key, or a text
 // that has no key because it comes from elsewhere.
 func (p Page) Render(w http.ResponseWriter, r *http.Request, status int, title string, data any) {
+	p.render(w, r, status, title, data, csp)
+}
+
+// RenderLeading is Render for a page whose form leads on to another site: the
+// browser lets it go to the given sources too (CSP 3 §6.4.2, form-action).
+func (p Page) RenderLeading(w http.ResponseWriter, r *http.Request, status int, title string, data any, to []string) {
+	p.render(w, r, status, title, data, strings.Replace(csp, formAction, formAction+" "+strings.Join(to, " "), 1))
+}
+
+func (p Page) render(w http.ResponseWriter, r *http.Request, status int, title string, data any, policy string) {
 	lang := Language(r)
 	var buf bytes.Buffer
 	if err := p.in[lang].Execute(&buf, view{lang.text(title), lang, p.passkeys, p.outside, lang.others(r), data}); err != nil {
@@ -96,6 +109,7 @@ func (p Page) Render(w http.ResponseWriter, r *http.Request, status int, title s
 		return
 	}
 	Headers(w.Header())
+	w.Header().Set("Content-Security-Policy", policy)
 	if p.passkeys {
 		w.Header().Set("Content-Security-Policy", cspPasskeys)
 	}
