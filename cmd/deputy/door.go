@@ -96,9 +96,6 @@ func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		lack = d.resource.Insufficient(uncovered.Has, uncovered.Needs)
 	case errors.Is(err, errNoToken):
 		lack = d.resource.NoToken()
-		if len(d.resource.Servers) == 0 {
-			lack.Says = "send the bearer that deputy printed at its start, or that HOME/keys/bearer holds"
-		}
 	case errors.Is(err, errStale):
 		lack = d.resource.Stale(d.app.config.Access.ACRValues, d.app.config.Access.MaxAge)
 	case errors.Is(err, access.ErrSilent):
@@ -107,6 +104,9 @@ func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	default:
 		d.app.log.Info("a token was refused", "cause", err)
+	}
+	if len(d.resource.Servers) == 0 && lack.Error != "insufficient_scope" {
+		lack.Says = "send the bearer that deputy printed at its start, or that HOME/keys/bearer holds"
 	}
 	d.resource.Write(w, lack)
 }
