@@ -119,7 +119,6 @@ func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		lack = d.resource.Insufficient(uncovered.Has, uncovered.Needs)
 	case errors.Is(err, errNoToken):
 		lack = d.resource.NoToken()
-		lack.Says = "a token is needed: from the authorization server that resource_metadata names, or on this machine the bearer in HOME/keys/bearer"
 	case errors.Is(err, errStale):
 		lack = d.resource.Stale(d.app.config.Access.ACRValues, d.app.config.Access.MaxAge)
 	case errors.Is(err, access.ErrSilent):
@@ -128,6 +127,9 @@ func (d *door) refuse(w http.ResponseWriter, _ *http.Request, err error) {
 		return
 	default:
 		d.app.log.Info("a token was refused", "cause", err)
+	}
+	if lack.Error == "" || lack.Error == "invalid_token" {
+		lack.Says = "a token is needed: from the authorization server that resource_metadata leads to, or on this machine the bearer in HOME/keys/bearer"
 	}
 	d.resource.Write(w, lack)
 }

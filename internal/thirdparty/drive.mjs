@@ -325,7 +325,9 @@ async function door() {
       const r = await knock(auth);
       heard.push(await r.text());
       same('status', r.status, 401);
-      must(/^Bearer .*error="invalid_token"/.test(r.headers.get('www-authenticate') ?? '') && /bearer/.test(heard.at(-1)), 'WWW-Authenticate', r.headers.get('www-authenticate'));
+      const challenge = r.headers.get('www-authenticate') ?? '';
+      // RFC 6750 section 3.1: no error code where no token came.
+      must(/^Bearer .*scope="/.test(challenge) && /error="invalid_token"/.test(challenge) === 'authorization' in auth && /bearer/.test(heard.at(-1)), 'WWW-Authenticate', challenge);
     });
   }
 }
