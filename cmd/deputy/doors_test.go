@@ -45,7 +45,7 @@ func TestDoors(t *testing.T) {
 		"callback, nobody":      {"GET", "/connect/github/callback?code=x&state=y", "", nil, "", 403},
 		"cross-site decision":   {"POST", "/approvals/apr_x", "decision=approve", map[string]string{"Sec-Fetch-Site": "cross-site"}, "", 403},
 		"sign in with nonsense": {"GET", "/signin?code=nonsense", "", nil, "", 401},
-		"exchange, off":         {"POST", "/oauth/token", "grant_type=x", nil, "", 404},
+		"exchange, off":         {"POST", "/oauth/token", "grant_type=urn:ietf:params:oauth:grant-type:token-exchange", map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, "", 400},
 		"health":                {"GET", "/healthz", "", nil, "", 200},
 		"no such page":          {"GET", "/nothing", "", nil, "", 404},
 	} {

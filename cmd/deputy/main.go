@@ -100,6 +100,7 @@ func commands() []command {
 		{name: "freeze", args: "[all | USER | ACCOUNT | PROVIDER | agent:NAME]", does: "stop it at once, also in the middle of a run; or list what is stopped", run: freeze, flags: freezeFlagSet},
 		{name: "thaw", args: "all | USER | ACCOUNT | PROVIDER | agent:NAME", does: "let it go on", run: thaw},
 		{name: "approvals", args: "[list | show ID | approve ID | deny ID | open [ID]]", does: "decide in a terminal, or sign a browser in", run: approvalsCommand, flags: approvalsFlagSet},
+		{name: "agents", args: "[list | revoke CLIENT]", does: "programs that may act for you over HTTP, and taking that back", run: agentsCommand},
 		{name: "users", args: "[list | code NAME | disable NAME | enable NAME | reset NAME]", does: "the people of this home: invite one by a one-time link, shut one out, forget lost passkeys", run: usersCommand},
 		{name: "authz", args: "check | explain | write | delete USER RELATION OBJECT | write | delete --file FILE | list [OBJECT] | model [list | show ID | set FILE] | test FILE…", does: "relationships and their model: ask, change, explain, test", start: authzHere, run: authzCommand, flags: authzFlagSet},
 		{name: "tools", args: "[NAME]", does: "list what an agent may use, and what it takes", run: toolsCommand},
