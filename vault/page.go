@@ -27,6 +27,7 @@ type Page struct {
 func (p Page) Routes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /connect/{provider}", p.begin)
 	mux.HandleFunc("GET /connect/{provider}/callback", p.finish)
+	p.accountRoutes(mux)
 }
 
 // ticket is a sealed wish to connect: a link that says what to ask for and

@@ -206,3 +206,56 @@ func TestAProgramIsLetIn(t *testing.T) {
 		t.Errorf("written after it was taken back: %v", n)
 	}
 }
+
+// TestPagesOfAccountsAndPrograms: what a person connected and whom they let in
+// is on a page, and ends there; another site cannot have it ended.
+func TestPagesOfAccountsAndPrograms(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, "oauth: {clients: {desk: {name: The desk program, redirect_uris: [\"http://127.0.0.1/back\"]}}}")
+	s := h.surfer()
+	for _, path := range []string{"/accounts", "/agents"} {
+		if page, _, status := s.get(path); status != 401 || strings.Contains(page, "octo-anna") {
+			t.Errorf("%s for nobody: %d", path, status)
+		}
+	}
+	s.withLink("approvals", "open")
+	p := h.program("desk", "http://127.0.0.1:8123/back")
+	got := p.allow(s, "github.read")
+	page, _, _ := s.get("/agents")
+	if !strings.Contains(page, "The desk program") || !strings.Contains(page, "read GitHub") {
+		t.Errorf("programs: %s", page)
+	}
+	if page, _, _ := s.get("/agents?lang=ko"); !strings.Contains(page, "GitHub 읽기") {
+		t.Errorf("in Korean: %.600s", page)
+	}
+	s.get("/agents?lang=en")
+	forged, _ := http.NewRequest("POST", h.url+"/agents/revoke", strings.NewReader("client=desk"))
+	forged.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	forged.Header.Set("Sec-Fetch-Site", "cross-site")
+	if _, _, status := s.read(s.Do(forged)); status != 403 {
+		t.Errorf("another site's form: %d", status)
+	}
+	if status, _, _ := h.mcp(got.Access, "initialize", `{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}`); status != 200 {
+		t.Errorf("after the forged form: %d", status)
+	}
+	if page, at, _ := s.post("/agents/revoke", "client", "desk"); at != "/agents" || strings.Contains(page, "The desk program") {
+		t.Errorf("taken back: %s %s", at, page)
+	}
+	if status, _, _ := h.mcp(got.Access, "initialize", "{}"); status != 401 {
+		t.Errorf("after it was taken back: %d", status)
+	}
+
+	page, _, _ = s.get("/accounts")
+	if !strings.Contains(page, "octo-anna") || !strings.Contains(page, "Disconnect") {
+		t.Errorf("accounts: %s", page)
+	}
+	if page, _, status := s.post("/accounts/disconnect", "account", "github/nobody"); status != 404 {
+		t.Errorf("an account that is none: %d %.300s", status, page)
+	}
+	if page, _, status := s.post("/accounts/disconnect", "account", "github/octo-anna"); status != 200 || !strings.Contains(page, "confirmed") {
+		t.Errorf("disconnected: %d %.600s", status, page)
+	}
+	if page, _, _ := s.get("/accounts"); strings.Contains(page, "octo-anna") {
+		t.Error("it is still there")
+	}
+}

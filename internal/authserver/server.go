@@ -166,6 +166,8 @@ func (s *Server) Routes(mux *http.ServeMux) {
 	own := http.NewCrossOriginProtection()
 	mux.HandleFunc("GET /oauth/authorize", s.authorize)
 	mux.Handle("POST /oauth/authorize", own.Handler(http.HandlerFunc(s.decide)))
+	mux.HandleFunc("GET /agents", s.showAgents)
+	mux.Handle("POST /agents/revoke", own.Handler(http.HandlerFunc(s.revokeAgent)))
 	mux.HandleFunc("GET /device", s.showDevice)
 	mux.Handle("POST /device", own.Handler(http.HandlerFunc(s.deviceForm)))
 }
