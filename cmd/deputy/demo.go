@@ -60,6 +60,7 @@ func demo(inv *invocation) error {
 	c.PublicURL = fmt.Sprintf("http://localhost:%d", ln.Addr().(*net.TCPAddr).Port)
 	c.Providers = box.providers
 	c.Approvals.Channels = append(c.Approvals.Channels, "cli")
+	c.OAuth.Register = true // it is a sandbox: any client may try itself against it
 	if c.Key, err = makeKEK(home); err != nil {
 		return errors.Join(err, ln.Close())
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -256,6 +257,19 @@ func TestForgedAccessTokens(t *testing.T) {
 	}
 	if !o.valid(good) {
 		t.Error("the good one is not")
+	}
+	// What is served has changed since: its name, or what there are tokens for.
+	was := o.config
+	o.config.Issuer, _ = url.Parse("https://renamed.example")
+	o.start()
+	if o.valid(good) {
+		t.Error("a token of an issuer that is no more")
+	}
+	o.config = was
+	o.config.Resources = []string{issuer + "/other"}
+	o.start()
+	if o.valid(good) {
+		t.Error("a token for a resource that is no more")
 	}
 	// Another deputy's, with the same issuer.
 	if other := newOffice(t); o.valid(other.tokens("anna").Access) {

@@ -43,7 +43,7 @@ func (s *Server) covered(user string, q request, client clients.Client) (bool, e
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && p.Kind == client.Kind && p.Host == client.Host && within(q.Scopes, p.Consented) &&
+	return err == nil && within(q.Scopes, p.Consented) &&
 		slices.Contains(p.Resources, q.Resource) && slices.Contains(p.Redirects, clients.RedirectHost(q.Redirect)), err
 }
 
@@ -53,9 +53,6 @@ func (c *change) permission(user string, client clients.Client) (permission, err
 	if errors.Is(err, store.ErrNotFound) {
 		now := time.Now().UTC()
 		p, err = permission{User: user, Client: client.ID, First: now, Last: now}, nil
-	}
-	if p.Kind != client.Kind || p.Host != client.Host { // another client under an old id
-		p.Consented, p.Resources, p.Redirects = nil, nil, nil
 	}
 	p.Name, p.Kind, p.Host = client.Name, client.Kind, client.Host
 	return p, err

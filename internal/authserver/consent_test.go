@@ -31,6 +31,7 @@ func TestNothingWithoutAClick(t *testing.T) {
 	asks(bo, "another person")
 	asks(anna, "more scopes", "scope", "gmail.read gmail.send")
 	asks(anna, "prompt=consent", "prompt", "consent")
+	asks(anna, "another way back", "redirect_uri", "https://other.example/cb")
 	if q := anna.get("/oauth/authorize?"+wish("scope", "slack.read", "prompt", "none").Encode()).to(t, site); q.Get("error") != "consent_required" {
 		t.Errorf("prompt=none: %v", q)
 	}

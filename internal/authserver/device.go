@@ -207,7 +207,6 @@ func (s *Server) settle(id string, who authz.Caller, allow bool) error {
 		}
 		return errors.Join(
 			s.tables.devices.Put(c, d, id),
-			s.tables.userCodes.Delete(c, d.Code), // it has served
 			c.note(audit.Line{
 				Event: "consent", User: who.User(), Agent: d.Client, Session: who.Session(), Channel: "device", Outcome: outcome,
 				Arguments: map[string]string{"scope": strings.Join(d.Scopes, " ")},

@@ -36,6 +36,9 @@ func TestDeviceFlow(t *testing.T) {
 		if s := poll(d, "app"); s.Error != "unauthorized_client" {
 			t.Errorf("another client: %s", s.raw)
 		}
+		if s := poll(d, "radio"); s.Error != "invalid_grant" {
+			t.Errorf("another client: %s", s.raw)
+		}
 		if p := o.browser("").get("/device"); p.StatusCode != 401 {
 			t.Errorf("nobody: %d", p.StatusCode)
 		}

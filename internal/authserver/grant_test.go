@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"deputy/internal/authserver"
 	"deputy/internal/store"
 )
 
@@ -98,6 +99,43 @@ func TestRevokeRacesVerify(t *testing.T) {
 		if o.valid(token) {
 			t.Error("valid again later")
 		}
+	}
+}
+
+// late is a store that lets something happen after a read, before its reader
+// goes on.
+type late struct {
+	store.Store
+	then func()
+}
+
+func (l *late) View(fn func(store.Tx) error) error {
+	err := l.Store.View(fn)
+	if then := l.then; then != nil {
+		l.then = nil
+		then()
+	}
+	return err
+}
+
+// TestAnOldReadIsNotRemembered: a grant that was read before it ended, by someone
+// who goes on only afterwards, is not taken for a live one later.
+func TestAnOldReadIsNotRemembered(t *testing.T) {
+	l := &late{Store: store.NewMemory()}
+	o := newOffice(t, func(c *authserver.Config) { c.Store = l })
+	token := o.tokens("anna").Access
+	o.start() // nothing is remembered
+	l.then = func() {
+		if err := o.server.Revoke(t.Context(), "anna", "app", "anna"); err != nil {
+			t.Error(err)
+		}
+	}
+	o.server.Verify(t.Context(), token)
+	if l.then != nil {
+		t.Fatal("nothing was read")
+	}
+	if o.valid(token) {
+		t.Error("valid after Revoke returned")
 	}
 }
 

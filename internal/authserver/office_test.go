@@ -82,10 +82,11 @@ func newOffice(t testing.TB, change ...func(*authserver.Config)) *office {
 		},
 		ACRValues: []string{strong},
 		Clients: []clients.Client{
-			{ID: "app", Name: "The App", Redirects: []string{site, "https://app.example/other?x=1"}},
+			{ID: "app", Name: "The App", Redirects: []string{site, "https://app.example/other?x=1", "https://other.example/cb"}},
 			{ID: "rival", Name: "Rival", Redirects: []string{"https://rival.example/cb"}},
 			{ID: "desk", Name: "Desk", Redirects: []string{"http://127.0.0.1/callback", "http://[::1]/callback", "http://localhost:33418", "com.example.desk:/back"}},
 			{ID: "tv", Name: "Television", Grants: []string{clients.DeviceGrant, clients.RefreshGrant}},
+			{ID: "radio", Name: "Radio", Grants: []string{clients.DeviceGrant}},
 			{ID: "backend", Name: "Back end", Secret: clients.NewSecret("s3cret/+ %"), Introspects: true,
 				Redirects: []string{"https://backend.example/cb"}, Grants: []string{clients.CodeGrant, clients.RefreshGrant, clients.AssertionGrant}},
 		},

@@ -4,7 +4,10 @@
 //
 // Prints one line a check and a closing "N passed, N failed".
 import { execFile, spawn } from 'node:child_process';
+import crypto from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -82,6 +85,7 @@ async function people(info) {
   if (flags.shots) await page.screenshot({ path: pathOf('recovery'), fullPage: true });
   await look('profile', `${base}/profile`);
   await look('sessions', `${base}/sessions`);
+  await programs(base, page, look, check);
 
   await page.goto(await open()); // a code is less than the passkey
   await page.goto(`${base}/profile`);
@@ -111,6 +115,38 @@ async function people(info) {
   check('the language is chosen by a link', (await quiet.textContent('h1')) === '로그인', await quiet.textContent('h1'));
   await quiet.goto(`${base}/nowhere`);
   check('and remembered', (await quiet.textContent('h1')) === '찾을 수 없습니다', await quiet.textContent('h1'));
+}
+
+// A client registers itself, asks, is let in, and is thrown out.
+async function programs(base, page, look, check) {
+  const landed = [];
+  const client = http.createServer((req, res) => { landed.push(req.url); res.end('<h1>back in the program</h1>'); }).listen(0, '127.0.0.1');
+  await once(client, 'listening');
+  const redirect = `http://127.0.0.1:${client.address().port}/back`;
+  const post = (where, body, type) => fetch(base + where, { method: 'POST', headers: { 'content-type': type }, body });
+  const { client_id } = await (await post('/oauth/register', JSON.stringify({ client_name: 'Night Shift', redirect_uris: [redirect], token_endpoint_auth_method: 'none', grant_types: ['authorization_code', 'refresh_token'] }), 'application/json')).json();
+  const verifier = crypto.randomBytes(32).toString('base64url');
+  const ask = `${base}/oauth/authorize?${new URLSearchParams({
+    response_type: 'code', client_id, redirect_uri: redirect, scope: 'gmail.read github.write', state: 's', resource: `${base}/mcp`,
+    code_challenge: crypto.createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256' })}`;
+  await look('consent', ask);
+  await page.goto(ask);
+  await page.click('button[value=allow]');
+  await page.waitForURL('**/back?**');
+  const back = new URL(page.url()).searchParams;
+  check('the answer names its issuer', back.get('iss') === base && back.get('state') === 's', page.url());
+  const form = new URLSearchParams({ grant_type: 'authorization_code', code: back.get('code'), redirect_uri: redirect, client_id, code_verifier: verifier, resource: `${base}/mcp` });
+  const { access_token } = await (await post('/oauth/token', form, 'application/x-www-form-urlencoded')).json();
+  const mcp = () => fetch(`${base}/mcp`, { method: 'POST', headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json', accept: 'application/json, text/event-stream' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'initialize', params: { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } } }) });
+  check('the token opens the door', (await mcp()).status === 200, access_token ? 'it does not' : 'there is none');
+  await look('agents', `${base}/agents`);
+  await look('accounts', `${base}/accounts`);
+  await page.goto(`${base}/agents`);
+  await page.click('form[action="/agents/revoke"] button');
+  check('a program is taken off the list', !(await page.textContent('main')).includes('Night Shift'), await page.textContent('main'));
+  check('and its token is nothing', (await mcp()).status === 401, 'it still opens');
+  client.close();
 }
 
 const home = fs.mkdtempSync(path.join(os.tmpdir(), 'dpt'));
