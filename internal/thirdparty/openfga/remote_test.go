@@ -145,11 +145,11 @@ func TestALongAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	facts := fgatest.Lines("user:anna owner account:a", "user:anna owner account:b")
+	facts := fgatest.Lines("user:anna owner account:a", "user:anna owner account:b", "account:a account gmail_mailbox:a", "account:b account gmail_mailbox:b")
 	var qs []fga.Query
 	for i := range 100 {
-		thread, account := fmt.Sprintf("gmail_thread:%d", i), "account:"+string("ab"[i%2])
-		facts = append(facts, fgatest.Lines(account+" account "+thread)...)
+		thread, mailbox := fmt.Sprintf("gmail_thread:%d", i), "gmail_mailbox:"+string("ab"[i%2])
+		facts = append(facts, fgatest.Lines(mailbox+" mailbox "+thread)...)
 		for j := range i % 7 {
 			facts = append(facts, fgatest.Lines(fmt.Sprintf("gmail_label:%d label %s", (i+j*j)%9, thread))...)
 		}
