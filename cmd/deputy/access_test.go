@@ -121,7 +121,7 @@ func TestTokensOfAnIssuerOfOnesOwn(t *testing.T) {
 	const list, write = "tools/list", `{"name":"github_issue_write","arguments":{"method":"create","owner":"octo-anna","repo":"harbor","title":"hi"}}`
 
 	status, challenge, _ := h.mcp("", list, "{}")
-	if status != 401 || !strings.Contains(challenge, `resource_metadata="`+h.url+`/.well-known/oauth-protected-resource/mcp"`) || strings.Contains(challenge, "error=") || !strings.Contains(challenge, `scope="github.read`) {
+	if status != 401 || !strings.Contains(challenge, `resource_metadata="`+h.url+`/.well-known/oauth-protected-resource/mcp"`) || strings.Contains(challenge, "error=") || !strings.Contains(challenge, `github.read github.write`) {
 		t.Errorf("nobody: %d %s", status, challenge)
 	}
 	resp, err := http.Get(h.url + "/.well-known/oauth-protected-resource/mcp")

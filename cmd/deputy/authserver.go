@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"deputy/authz"
 	"deputy/internal/access"
@@ -54,7 +55,7 @@ func (a *app) openAuthserver(resource access.Resource) (*authserver.Server, erro
 		Grants: map[string]http.Handler{},
 	}
 	for _, name := range resource.Scopes {
-		c.Scopes = append(c.Scopes, authserver.Scope{Name: name, Title: scopeTitles[name], Default: slices.Contains(resource.First, name)})
+		c.Scopes = append(c.Scopes, authserver.Scope{Name: name, Title: scopeTitles[name], Default: strings.HasSuffix(name, ".read")})
 	}
 	for _, id := range slices.Sorted(maps.Keys(in.Clients)) {
 		known := in.Clients[id]

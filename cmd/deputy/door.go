@@ -24,12 +24,10 @@ type door struct {
 // newDoor makes the door of an open home.
 func (a *app) newDoor() (*door, error) {
 	catalog := a.guard.Catalog()
-	d := &door{app: a, resource: access.Resource{Public: a.public, Scopes: catalog.AccessScopes()}}
-	for _, s := range d.resource.Scopes {
-		if strings.HasSuffix(s, ".read") {
-			d.resource.First = append(d.resource.First, s)
-		}
-	}
+	// A client is told of all scopes at once: those of the field that have a
+	// refresh token never ask for more later. The person sees the list, and each
+	// write is asked about all the same.
+	d := &door{app: a, resource: access.Resource{Public: a.public, Scopes: catalog.AccessScopes(), First: catalog.AccessScopes()}}
 	in := a.config.Access
 	if in.Issuer == "" {
 		d.resource.Servers = []string{a.public.String()}

@@ -3,7 +3,7 @@
 # built deputy, the official MCP clients of both eras, the official conformance
 # suite, and deputy's pages in Chromium.
 #
-#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|conformance|pages]
+#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|oauth|conformance|pages]
 #
 # Needs Go, Node 20 or newer with npm, Chromium, and the packages (installed on the first
 # run). Everything listens on 127.0.0.1, on free ports, and ends with the
@@ -17,7 +17,7 @@ set -eu
 usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 part=${2:-all}
-case $part in all | drive | conformance | pages) ;; *) usage ;; esac
+case $part in all | drive | oauth | conformance | pages) ;; *) usage ;; esac
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH= cd -- "$here/../.." && pwd)
@@ -227,7 +227,14 @@ pages() {
 	tail -n 1 "$out/pages.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
 }
 
+oauth() {
+	echo "== deputy's authorization server, both official clients"
+	"$node" "$here/oauth.mjs" --deputy "$deputy" 2>&1 | tee "$out/oauth.txt"
+	tail -n 1 "$out/oauth.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+}
+
 case $part in all | drive) drive && itself ;; esac
+case $part in all | oauth) oauth ;; esac
 case $part in all | conformance) conform ;; esac
 case $part in all | pages) pages ;; esac
 [ "$failures" -eq 0 ] || fail "$failures parts failed; see internal/thirdparty/out"
