@@ -76,6 +76,12 @@ func ParseModel(text string) (*Model, error) {
 
 // ParseProto reads a model into OpenFGA's own message, without checking it.
 func ParseProto(text string) (*openfgav1.AuthorizationModel, error) {
+	if len(text) > maxModel {
+		return nil, fail(InvalidModel, errors.New("authorization model: it is larger than 256 KiB"))
+	}
+	if nested(text) > maxNested {
+		return nil, fail(InvalidModel, errors.New("authorization model: its brackets are nested deeper than 100"))
+	}
 	read := transformer.TransformDSLToProto
 	if strings.HasPrefix(strings.TrimSpace(text), "{") {
 		read = transformer.LoadJSONStringToProto
@@ -85,6 +91,28 @@ func ParseProto(text string) (*openfgav1.AuthorizationModel, error) {
 		return nil, fail(InvalidModel, fmt.Errorf("authorization model: %w", err))
 	}
 	return proto, nil
+}
+
+// Bounds of a model. The first two are OpenFGA's.
+const (
+	maxModel  = 256 << 10
+	maxTypes  = 100
+	maxNested = 100
+)
+
+// nested is how deep the brackets of a text are, wherever they stand.
+func nested(text string) (deepest int) {
+	depth := 0
+	for _, c := range []byte(text) {
+		switch c {
+		case '(', '{', '[':
+			depth++
+			deepest = max(deepest, depth)
+		case ')', '}', ']':
+			depth--
+		}
+	}
+	return deepest
 }
 
 // WriteJSON is a model in OpenFGA's JSON: equal models are equal texts.
@@ -142,6 +170,9 @@ func NewModel(proto *openfgav1.AuthorizationModel) (*Model, error) {
 func compile(proto *openfgav1.AuthorizationModel) (*Model, error) {
 	if v := proto.GetSchemaVersion(); v != "1.1" && v != "1.2" {
 		return nil, fmt.Errorf("invalid schema version %q", v)
+	}
+	if n := len(proto.GetTypeDefinitions()); n > maxTypes {
+		return nil, fmt.Errorf("it has %d types, more than 100 types", n)
 	}
 	m := &Model{types: map[string]uint16{}, named: map[string]int{}}
 	for _, td := range proto.GetTypeDefinitions() {
