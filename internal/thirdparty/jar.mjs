@@ -106,3 +106,15 @@ export function forms(html, base) {
     };
   });
 }
+
+// agree opens an authorization request of deputy's as a person who is signed in
+// and says yes, and stops where stop says.
+export async function agree(jar, url, stop) {
+  let page = await visit(jar, url, { stop });
+  for (let step = 0; step < 3 && !stop(page.url); step += 1) {
+    const form = forms(page.body, page.url).find((f) => f.method === 'POST' && f.fields.handle);
+    if (!form) throw new Error(`no consent at ${page.url}: ${page.status}`);
+    page = { ...await visit(jar, form.action, { from: page.url, form: form.fields, stop }), asked: true };
+  }
+  return page;
+}

@@ -14,7 +14,7 @@ import { parseArgs, promisify } from 'node:util';
 import { Client as Modern, StreamableHTTPClientTransport as ModernHTTP } from '@modelcontextprotocol/client';
 import { Client as Legacy } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as LegacyHTTP } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import { Jar, forms, visit } from './jar.mjs';
+import { Jar, agree, visit } from './jar.mjs';
 
 const { values: flags } = parseArgs({ options: { deputy: { type: 'string' } } });
 let passed = 0;
@@ -46,14 +46,8 @@ const provider = (name, jar) => ({
   invalidateCredentials() { this.kept = {}; },
   async redirectToAuthorization(url) {
     this.asked = url.searchParams;
-    const stop = (next) => next.startsWith(redirect);
-    let page = await visit(jar, url.href, { stop });
-    for (let step = 0; step < 3 && !stop(page.url); step += 1) {
-      const form = forms(page.body, page.url).find((f) => f.method === 'POST' && f.fields.handle);
-      if (!form) throw new Error(`no consent at ${page.url}: ${page.status}`);
-      this.consented = true;
-      page = await visit(jar, form.action, { from: page.url, form: form.fields, stop });
-    }
+    const page = await agree(jar, url.href, (next) => next.startsWith(redirect));
+    this.consented = page.asked;
     const back = new URL(page.url).searchParams;
     this.code = back.get('code');
     this.params = back;

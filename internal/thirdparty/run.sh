@@ -231,6 +231,9 @@ oauth() {
 	echo "== deputy's authorization server, both official clients"
 	"$node" "$here/oauth.mjs" --deputy "$deputy" 2>&1 | tee "$out/oauth.txt"
 	tail -n 1 "$out/oauth.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+	echo "== conformance authorization, mcp-remote, the Inspector"
+	"$node" "$here/others.mjs" --deputy "$deputy" 2>&1 | tee "$out/others.txt"
+	tail -n 1 "$out/others.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
 }
 
 case $part in all | drive) drive && itself ;; esac
