@@ -17,13 +17,14 @@ var builtinText string
 // JSON, and the same ready for evaluation.
 type Model struct {
 	text     string
+	version  string
 	compiled *fga.Model
 }
 
 // ParseModel reads and checks a model.
 func ParseModel(text string) (Model, error) {
 	m, err := fga.ParseModel(text)
-	return Model{text, m}, err
+	return Model{text, versionOf(text), m}, err
 }
 
 var builtin = sync.OnceValue(func() Model {
@@ -53,7 +54,9 @@ func (m Model) place(facts Facts) Facts {
 }
 
 // Version names a model by its text.
-func (m Model) Version() string {
-	sum := sha256.Sum256([]byte(m.text))
+func (m Model) Version() string { return m.version }
+
+func versionOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:8])
 }

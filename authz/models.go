@@ -250,8 +250,7 @@ func (k *keptModels) Models(context.Context) (out []ModelInfo, err error) {
 	err = k.store.View(func(tx store.Tx) error {
 		out = nil
 		return modelRows.All(tx, func(row modelRow) error {
-			m := Model{text: row.Text}
-			out = append(out, ModelInfo{m.Version(), row.Set})
+			out = append(out, ModelInfo{versionOf(row.Text), row.Set})
 			return nil
 		})
 	})

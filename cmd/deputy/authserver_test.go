@@ -15,7 +15,7 @@ import (
 
 // program is an MCP client that knows nothing but deputy's address.
 type program struct {
-	t        *testing.T
+	t        testing.TB
 	h        *house
 	id       string
 	redirect string

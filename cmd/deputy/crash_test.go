@@ -22,7 +22,7 @@ import (
 
 // house is a home whose deputy may die; the provider lives on in the test.
 type house struct {
-	t      *testing.T
+	t      testing.TB
 	github *githubfake.Fake
 	dir    string
 	url    string
@@ -30,9 +30,9 @@ type house struct {
 	client *client
 }
 
-func newHouse(t *testing.T, settings ...string) *house { return newHouseOn(t, "bolt", settings...) }
+func newHouse(t testing.TB, settings ...string) *house { return newHouseOn(t, "bolt", settings...) }
 
-func newHouseOn(t *testing.T, store string, settings ...string) *house {
+func newHouseOn(t testing.TB, store string, settings ...string) *house {
 	t.Helper()
 	h := &house{t: t, github: githubfake.New(githubfake.Config{ClientID: "id", ClientSecret: "secret"}), dir: home(t)}
 	api := httptest.NewServer(h.github)

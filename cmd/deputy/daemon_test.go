@@ -8,7 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +19,7 @@ import (
 )
 
 // desk is a home that nobody serves, with accounts of nobody.
-func desk(t *testing.T) (dir string, env []string) {
+func desk(t testing.TB) (dir string, env []string) {
 	t.Helper()
 	dir = home(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -100,8 +103,17 @@ func (a *assistant) ask(method, params string) map[string]any {
 
 // Ten assistants are opened at once on a desk where nothing runs yet: one
 // daemon comes up, all of them are served, and each is a session of its own.
+// DEPUTY_ROUNDS=30 is the promised figure.
 func TestTenAssistantsOneDaemon(t *testing.T) {
 	t.Parallel()
+	rounds, _ := strconv.Atoi(os.Getenv("DEPUTY_ROUNDS"))
+	for range max(1, rounds) {
+		tenAssistants(t)
+	}
+}
+
+func tenAssistants(t *testing.T) {
+	t.Helper()
 	dir, env := desk(t)
 	var wg sync.WaitGroup
 	for range 10 {
@@ -123,6 +135,9 @@ func TestTenAssistantsOneDaemon(t *testing.T) {
 	if err != nil || !who.Daemon {
 		t.Fatalf("%+v, %v", who, err)
 	}
+	if n, known := daemons(dir); known && n != 1 {
+		t.Errorf("%d daemons", n)
+	}
 	out, errText, code := deputy(t, env, "--config", filepath.Join(dir, "deputy.yaml"), "audit", "export")
 	if code != 0 {
 		t.Fatal(errText)
@@ -137,6 +152,24 @@ func TestTenAssistantsOneDaemon(t *testing.T) {
 	if len(sessions) != 10 {
 		t.Errorf("%d sessions for ten assistants", len(sessions))
 	}
+	drainDaemon(dir)
+}
+
+// daemons counts the processes that own a desk's home or try to, where the
+// system tells.
+func daemons(dir string) (n int, known bool) {
+	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, p := range processes {
+		args, err := os.ReadFile(p)
+		if err != nil {
+			continue // it ended
+		}
+		known = true
+		if words := strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00"); words[len(words)-1] == "daemon" && slices.Contains(words, filepath.Join(dir, "home")) {
+			n++
+		}
+	}
+	return n, known
 }
 
 // What a server asks of its client passes too: the form, and its answer.

@@ -14,7 +14,7 @@ import (
 
 // surfer is a person's browser against a running deputy.
 type surfer struct {
-	t *testing.T
+	t testing.TB
 	h *house
 	*http.Client
 }

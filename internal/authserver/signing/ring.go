@@ -43,6 +43,8 @@ type Ring struct {
 
 	mu   sync.Mutex
 	keys []key // oldest first; nil: not read yet
+
+	seen seen
 }
 
 // NewRing returns the ring that s keeps, sealed. What it signs lives no longer
@@ -116,22 +118,36 @@ func (r *Ring) Sign(typ string, claims any) (string, error) {
 // Verify checks a token against our own keys and reads its claims. Algorithm,
 // key and type are ours to say; whatever else its header asks for is ignored.
 func (r *Ring) Verify(token, typ string, claims any) error {
-	signed, header, err := parse(token, typ, jose.ES256)
-	if err != nil {
-		return err
+	if len(token) > MaxToken {
+		return ErrSignature
 	}
 	keys, err := r.current(false)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	i := slices.IndexFunc(keys, func(k key) bool { return k.ID == header.KeyID && !r.over(k, now) })
+	name := nameOf(token, typ)
+	p, known := r.seen.get(name)
+	var signed *jose.JSONWebSignature
+	if !known {
+		var header jose.Header
+		if signed, header, err = parse(token, typ, jose.ES256); err != nil {
+			return err
+		}
+		p.key = header.KeyID
+	}
+	i := slices.IndexFunc(keys, func(k key) bool { return k.ID == p.key && !r.over(k, now) })
 	if i < 0 {
 		return ErrSignature
 	}
-	public := keys[i].Private.Public()
-	payload, err := signed.Verify(&public)
-	if err != nil || json.Unmarshal(payload, claims) != nil {
+	if !known {
+		public := keys[i].Private.Public()
+		if p.payload, err = signed.Verify(&public); err != nil {
+			return ErrSignature
+		}
+		r.seen.put(name, p)
+	}
+	if json.Unmarshal(p.payload, claims) != nil {
 		return ErrSignature
 	}
 	return nil
