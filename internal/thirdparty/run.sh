@@ -1,7 +1,8 @@
 #!/bin/sh
 # The whole third-party round: the emulated providers, three strict gates, a
-# built deputy, the official MCP clients of both eras, the official conformance
-# suite, and deputy's pages in Chromium.
+# built deputy, the official MCP clients of both eras, mcp-remote, the Inspector,
+# a company's OpenID provider, the official conformance suite, and deputy's
+# pages in Chromium.
 #
 #   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|oauth|conformance|pages]
 #
@@ -14,7 +15,7 @@
 #   KEEP=1          keep the throw-away home
 set -eu
 
-usage() { sed -n '2,16s/^# \{0,1\}//p' "$0"; exit 2; }
+usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 part=${2:-all}
 case $part in all | drive | oauth | conformance | pages) ;; *) usage ;; esac
@@ -234,6 +235,9 @@ oauth() {
 	echo "== conformance authorization, mcp-remote, the Inspector"
 	"$node" "$here/others.mjs" --deputy "$deputy" 2>&1 | tee "$out/others.txt"
 	tail -n 1 "$out/others.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+	echo "== oidc-provider as a company's own, with step-up"
+	"$node" "$here/company.mjs" --deputy "$deputy" 2>&1 | tee "$out/company.txt"
+	tail -n 1 "$out/company.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
 }
 
 case $part in all | drive) drive && itself ;; esac
