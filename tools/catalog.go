@@ -22,6 +22,7 @@ type Catalog struct {
 	providers []Provider
 	tools     []Tool
 	byName    map[string]entry
+	declared  []string // every tool's name, also of those that were not chosen
 }
 
 type entry struct {
@@ -29,15 +30,9 @@ type entry struct {
 	provider int // index into providers, -1 for deputy's own
 }
 
-// Choice narrows a catalogue. The zero Choice keeps everything.
-type Choice struct {
-	Toolsets []string // only these providers' toolsets; nil = all
-	Exclude  []string // not these tools
-	ReadOnly bool     // no tool that writes
-}
-
-// NewCatalog validates the declarations and returns the chosen tools.
-func NewCatalog(choice Choice, providers ...Provider) (*Catalog, error) {
+// NewCatalog validates the declarations and returns the tools that every choice
+// keeps, sorted.
+func NewCatalog(choices []Choice, providers ...Provider) (_ *Catalog, err error) {
 	full := &Catalog{providers: providers, byName: map[string]entry{}}
 	for i, p := range providers {
 		for _, t := range p.Tools {
@@ -50,41 +45,21 @@ func NewCatalog(choice Choice, providers ...Provider) (*Catalog, error) {
 	if err := full.Validate(); err != nil {
 		return nil, err
 	}
-	return full.choose(choice)
+	slices.SortFunc(full.tools, func(a, b Tool) int { return strings.Compare(a.spec.Name, b.spec.Name) })
+	for _, t := range full.tools {
+		full.declared = append(full.declared, t.spec.Name)
+	}
+	for _, choice := range choices {
+		if full, err = full.choose(choice); err != nil {
+			return nil, err
+		}
+	}
+	return full, nil
 }
 
 func (c *Catalog) add(t Tool, provider int) {
 	c.tools = append(c.tools, t)
 	c.byName[t.spec.Name] = entry{t, provider}
-}
-
-func (c *Catalog) choose(choice Choice) (*Catalog, error) {
-	var sets []string
-	for _, p := range c.providers {
-		sets = append(sets, p.Toolset)
-	}
-	for _, s := range choice.Toolsets {
-		if !slices.Contains(sets, s) {
-			return nil, fmt.Errorf("tools.toolsets: there is no toolset %q; there are %s", s, strings.Join(sets, ", "))
-		}
-	}
-	for _, name := range choice.Exclude {
-		if _, ok := c.byName[name]; !ok {
-			return nil, fmt.Errorf("tools.exclude: there is no tool %q", name)
-		}
-	}
-	out := &Catalog{providers: c.providers, byName: map[string]entry{}}
-	for _, t := range c.tools {
-		e := c.byName[t.spec.Name]
-		if e.provider >= 0 && choice.Toolsets != nil && !slices.Contains(choice.Toolsets, c.providers[e.provider].Toolset) ||
-			slices.Contains(choice.Exclude, t.spec.Name) ||
-			choice.ReadOnly && t.spec.Effect != Reads {
-			continue
-		}
-		out.add(t, e.provider)
-	}
-	slices.SortFunc(out.tools, func(a, b Tool) int { return strings.Compare(a.spec.Name, b.spec.Name) })
-	return out, nil
 }
 
 func (c *Catalog) find(name string) (Tool, bool) {
@@ -100,12 +75,8 @@ func (c *Catalog) provider(t Tool) Provider { return c.providers[c.byName[t.spec
 // facts are what the rules know of a tool: its toolset and what it does.
 func (c *Catalog) facts(t Tool) authz.Facts {
 	o := authz.ToolObject(t.spec.Name)
-	set := ownToolset
-	if e := c.byName[t.spec.Name]; e.provider >= 0 {
-		set = c.providers[e.provider].Toolset
-	}
 	return authz.Facts{
-		o.Is("toolset", authz.NewObject("toolset", set)),
+		o.Is("toolset", authz.NewObject("toolset", c.toolset(c.byName[t.spec.Name]))),
 		o.Is("effect", authz.NewObject("effect", t.spec.Effect.String())),
 	}
 }
@@ -255,7 +226,7 @@ func (c *Catalog) Specs() []Spec {
 // Allowed reports whether the caller has the tool: the rules alone decide.
 func (g *Guard) Allowed(ctx context.Context, c authz.Caller, name string) bool {
 	k := &call{caller: c}
-	k.tool, _ = g.c.Catalog.find(name)
+	k.tool, _ = g.find(name)
 	err := g.admit(ctx, k)
 	if err != nil && !errors.Is(err, errNoSuchTool) {
 		g.c.Log.Warn("the rules could not be asked, so the tool is not offered", "tool", name, "cause", err)

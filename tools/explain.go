@@ -38,7 +38,7 @@ type explanation struct {
 
 func explainPolicy(ctx context.Context, g *Guard, c authz.Caller, in explainInput) (Outcome, error) {
 	k := &call{caller: c}
-	k.tool, _ = g.c.Catalog.find(in.Tool)
+	k.tool, _ = g.find(in.Tool)
 	if err := g.admit(ctx, k); err != nil {
 		return nil, err
 	}

@@ -39,9 +39,14 @@ type Config struct {
 
 // Guard is the one way to a tool.
 type Guard struct {
-	c    Config
-	read sync.Map // what each session has read: session key → authz.Label
+	c      Config
+	within []Choice
+	*running
+}
 
+// running is what a guard knows while it runs, whoever comes to it.
+type running struct {
+	read    sync.Map // what each session has read: session key → authz.Label
 	sending sync.WaitGroup
 	flights flights
 }
@@ -49,7 +54,7 @@ type Guard struct {
 // NewGuard returns the guard, and makes it the one that sends what people
 // approve.
 func NewGuard(c Config) *Guard {
-	g := &Guard{c: c, flights: flights{running: map[string]chan struct{}{}}}
+	g := &Guard{c: c, running: &running{flights: flights{running: map[string]chan struct{}{}}}}
 	c.Ledger.OnApproved(func(id string) { g.send(context.Background(), id) })
 	return g
 }
@@ -141,7 +146,7 @@ func (g *Guard) open(c authz.Caller, name string, args json.RawMessage) (*call, 
 	var raw [9]byte
 	rand.Read(raw[:])
 	k := &call{id: "call_" + base64.RawURLEncoding.EncodeToString(raw[:]), caller: c}
-	k.tool, _ = g.c.Catalog.find(name)
+	k.tool, _ = g.find(name)
 	k.line = audit.Line{Event: "call", Call: k.id, User: c.User(), Agent: c.Agent(), Session: c.Session(), Tool: name, Policy: g.version()}
 	k.line.Arguments = g.auditArguments(k.tool, args)
 	if len(name) > 128 || k.tool.spec.Name == "" {

@@ -643,16 +643,16 @@ func TestCatalogRefusesBadDeclarations(t *testing.T) {
 	} {
 		p := notesProvider()
 		change(&p)
-		if _, err := tools.NewCatalog(tools.Choice{}, p); err == nil {
+		if _, err := tools.NewCatalog(nil, p); err == nil {
 			t.Errorf("%s was accepted", name)
 		}
 	}
 	for name, choice := range map[string]tools.Choice{"unknown toolset": {Toolsets: []string{"gitlab"}}, "unknown tool": {Exclude: []string{"github_x"}}} {
-		if _, err := tools.NewCatalog(choice, notesProvider()); err == nil {
+		if _, err := tools.NewCatalog([]tools.Choice{choice}, notesProvider()); err == nil {
 			t.Errorf("%s was accepted", name)
 		}
 	}
-	c, err := tools.NewCatalog(tools.Choice{ReadOnly: true}, notesProvider())
+	c, err := tools.NewCatalog([]tools.Choice{{ReadOnly: true}}, notesProvider())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,7 +216,7 @@ func TestARuleThatFailsCounts(t *testing.T) {
 // TestRulesSeeTheToolsOwnArguments: the account, the key and the cursor are the
 // guard's.
 func TestRulesSeeTheToolsOwnArguments(t *testing.T) {
-	c, err := tools.NewCatalog(tools.Choice{}, notesProvider())
+	c, err := tools.NewCatalog(nil, notesProvider())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,7 @@ type Spec struct {
 	Scopes []string // all the provider's scopes it takes
 	Effect Effect
 	Floor  approvals.Need // no less than this, whatever the policy says
+	Extra  bool           // not in the default toolset: asked for more rarely
 }
 
 // Hints are MCP's tool annotations. All four are always set, because the

@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+
+	"deputy/internal/server"
+	"deputy/tools"
 )
 
 // bridge is one client's stdin and stdout on the one side and the MCP endpoint
@@ -20,6 +23,7 @@ type bridge struct {
 	http    *http.Client
 	url     string
 	session string // which front-end this is, for the owner
+	choice  tools.Choice
 
 	mu       sync.Mutex // one message is one line
 	out      io.Writer
@@ -104,7 +108,8 @@ func (b *bridge) post(ctx context.Context, line []byte, e envelope) {
 		}
 		b.write(body)
 	default:
-		b.fail(e.ID, -32603, fmt.Sprintf("the running deputy refused the message (HTTP %d)", resp.StatusCode))
+		words, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
+		b.fail(e.ID, -32603, fmt.Sprintf("the running deputy refused the message (HTTP %d): %s", resp.StatusCode, bytes.TrimSpace(words)))
 	}
 }
 
@@ -141,6 +146,7 @@ func (b *bridge) do(ctx context.Context, method string, body io.Reader, e envelo
 		req.Header.Set("Accept", "text/event-stream")
 	}
 	req.Header.Set(sessionHeader, b.session)
+	server.SetChoice(req.Header, b.choice)
 	b.mu.Lock()
 	session, protocol := b.mcp, b.protocol
 	b.mu.Unlock()

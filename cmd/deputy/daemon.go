@@ -177,7 +177,7 @@ func attach(inv *invocation, c config.Config) error {
 	}
 	var raw [8]byte
 	rand.Read(raw[:])
-	b := &bridge{http: client, url: "http://deputy/mcp", session: hex.EncodeToString(raw[:]), out: inv.out}
+	b := &bridge{http: client, url: "http://deputy/mcp", session: hex.EncodeToString(raw[:]), choice: inv.choice, out: inv.out}
 	return b.run(ctx, inv.in)
 }
 

@@ -64,13 +64,13 @@ type assistant struct {
 	id  int
 }
 
-func newAssistant(t *testing.T, dir string, env []string, capabilities string) *assistant {
+func newAssistant(t *testing.T, dir string, env []string, capabilities string, flags ...string) *assistant {
 	t.Helper()
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	a := &assistant{t: t, in: inW, out: bufio.NewScanner(outR)}
 	a.out.Buffer(nil, 4<<20)
-	a.p = start(t, inR, outW, env, "--config", filepath.Join(dir, "deputy.yaml"), "stdio")
+	a.p = start(t, inR, outW, env, append([]string{"--config", filepath.Join(dir, "deputy.yaml"), "stdio"}, flags...)...)
 	go func() { <-a.p.done; outW.Close() }()
 	t.Cleanup(func() { inW.Close(); go io.Copy(io.Discard, outR) })
 	if capabilities != "" {

@@ -30,6 +30,7 @@ type demoFlags struct {
 func demoFlagSet(f *flag.FlagSet, inv *invocation) {
 	f.BoolVar(&inv.demoFlags.stdio, "stdio", false, "serve MCP over stdin and stdout")
 	f.StringVar(&inv.demoFlags.listen, "listen", "", "`ADDR` to listen on; 127.0.0.1:8787, or any free port if that is taken")
+	choiceFlags(f, &inv.choice)
 }
 
 // demoUser lives in the sandbox's world.

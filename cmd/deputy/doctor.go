@@ -94,7 +94,7 @@ func doctor(inv *invocation) error {
 		}
 	}
 	if !running && !failed {
-		a, err := open(c, inv.findKEK, slog.New(slog.DiscardHandler))
+		a, err := open(c, inv.choice, inv.findKEK, slog.New(slog.DiscardHandler))
 		if err != nil {
 			say(false, "the home does not open", err.Error())
 		} else {

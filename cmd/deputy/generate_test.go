@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the generated files anew")
 // README.md, docs/tools.md, the snapshot of tools/list, the configuration's
 // example.
 func TestGenerated(t *testing.T) {
-	catalog, err := tools.NewCatalog(tools.Choice{}, providers()...)
+	catalog, err := tools.NewCatalog(nil, providers()...)
 	if err != nil {
 		t.Fatal(err)
 	}

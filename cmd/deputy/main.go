@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"deputy/internal/seal"
+	"deputy/tools"
 )
 
 // version is set by the release build.
@@ -79,6 +80,7 @@ type invocation struct {
 	connectFlags connectFlags
 	daemonFlags  daemonFlags
 	noDaemon     bool
+	choice       tools.Choice // what flags leave of the tools
 	printConfig  bool
 	reason       string
 	keysFlags    keysFlags
@@ -90,10 +92,10 @@ type invocation struct {
 
 func commands() []command {
 	return []command{
-		{name: "demo", args: "[--stdio] [--listen ADDR]", does: "try everything in a sandbox with a throw-away home", start: demo, flags: demoFlagSet},
-		{name: "stdio", args: "[--no-daemon]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
+		{name: "demo", args: "[--stdio] [--listen ADDR] [--read-only …]", does: "try everything in a sandbox with a throw-away home", start: demo, flags: demoFlagSet},
+		{name: "stdio", args: "[--no-daemon] [--toolsets SET,…] [--tools NAME,…] [--exclude-tools NAME,…] [--read-only] [--drafts-only]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
 		{name: "daemon", args: "[--idle DURATION]", does: "own a home for stdio front-ends; stdio starts it", start: daemon, flags: daemonFlagSet},
-		{name: "serve", args: "[--listen ADDR]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
+		{name: "serve", args: "[--listen ADDR] [--read-only …]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
 		{name: "connect", args: "PROVIDER [--account NAME] [--for TOOL,…] [--device]", does: "connect an account in the browser", run: connect, flags: connectFlagSet},
 		{name: "accounts", args: "[default ACCOUNT | name ACCOUNT NAME | shares | share ACCOUNT CLIENT [SCOPE…] | unshare ACCOUNT CLIENT]", does: "list connected accounts, name them, share one with a back end", run: accounts},
 		{name: "disconnect", args: "ACCOUNT", does: "revoke at the provider, then forget, and report what it was used for", run: disconnect},

@@ -127,6 +127,7 @@ func deputy(t testing.TB, env []string, args ...string) (stdout, stderr string, 
 // client is a small MCP client of the 2025-11-25 revision.
 type client struct {
 	url, bearer, session string
+	header               http.Header
 	id                   int
 }
 
@@ -159,6 +160,9 @@ func (c *client) do(method string, params any) (rpcReply, error) {
 	req, err := http.NewRequest(http.MethodPost, c.url, bytes.NewReader(body))
 	if err != nil {
 		return rpcReply{}, err
+	}
+	for name, v := range c.header {
+		req.Header[name] = v
 	}
 	req.Header.Set("Authorization", "Bearer "+c.bearer)
 	req.Header.Set("Content-Type", "application/json")

@@ -12,7 +12,7 @@ import (
 // ruleTools are all tools of this build as rules see them. Those that are
 // excluded here count: a rule about them is not wrong, it waits.
 func ruleTools(c config.Config) ([]rules.Tool, error) {
-	catalog, err := tools.NewCatalog(tools.Choice{}, providers()...)
+	catalog, err := tools.NewCatalog(nil, providers()...)
 	if err != nil {
 		return nil, err
 	}

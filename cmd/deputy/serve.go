@@ -24,6 +24,7 @@ import (
 
 func serveFlagSet(f *flag.FlagSet, inv *invocation) {
 	f.StringVar(&inv.demoFlags.listen, "listen", "", "`ADDR` to listen on, instead of the configuration's")
+	choiceFlags(f, &inv.choice)
 }
 
 // serve runs until it is told to stop.
@@ -64,6 +65,7 @@ func serve(inv *invocation) error {
 
 func stdioFlagSet(f *flag.FlagSet, inv *invocation) {
 	f.BoolVar(&inv.noDaemon, "no-daemon", false, "open the home in this process instead of attaching to a daemon")
+	choiceFlags(f, &inv.choice)
 }
 
 // serveStdio is one client's server: a front-end to whoever owns the home, or
@@ -99,7 +101,7 @@ func (a *app) serveStdio(inv *invocation) error {
 // openHome opens the configured home and explains a locked one.
 func openHome(c config.Config, inv *invocation) (*app, error) {
 	log := slog.New(slog.NewTextHandler(inv.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	a, err := open(c, inv.findKEK, log)
+	a, err := open(c, inv.choice, inv.findKEK, log)
 	var locked *store.LockedError
 	if errors.As(err, &locked) {
 		return nil, fmt.Errorf("%w: connect to that one (deputy doctor), or stop it first", err)
@@ -166,7 +168,9 @@ func (h *listener) stop() error {
 // mux is everything served over HTTP.
 func (a *app) mux(streams context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/mcp", ending(streams, a.server.HTTP(server.Door{Identify: a.outer.identify, Refuse: a.outer.refuse})))
+	mcp := ending(streams, a.server.HTTP(server.Door{Identify: a.outer.identify, Refuse: a.outer.refuse}))
+	mux.Handle("/mcp", mcp)
+	mux.Handle("/mcp/readonly", server.ReadOnly(mcp))
 	a.outer.resource.Routes(mux)
 	people := http.NewServeMux()
 	a.login.Routes(people)

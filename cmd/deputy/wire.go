@@ -78,7 +78,7 @@ func exists(path string) bool {
 }
 
 // open opens a home. It is the only function that knows all the parts.
-func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *slog.Logger) (_ *app, err error) {
+func open(c config.Config, within tools.Choice, findKEK func(config.Config) (seal.KEK, error), log *slog.Logger) (_ *app, err error) {
 	public, err := url.Parse(c.PublicURL)
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func open(c config.Config, findKEK func(config.Config) (seal.KEK, error), log *s
 	}); err != nil {
 		return nil, err
 	}
-	catalog, err := tools.NewCatalog(tools.Choice{Toolsets: c.Tools.Toolsets, Exclude: c.Tools.Exclude, ReadOnly: c.Tools.ReadOnly}, all...)
+	catalog, err := tools.NewCatalog([]tools.Choice{chosen(c.Tools), within}, all...)
 	if err != nil {
 		return nil, err
 	}

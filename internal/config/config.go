@@ -81,9 +81,11 @@ type Client struct {
 
 // Tools narrows the catalogue.
 type Tools struct {
-	Toolsets []string `yaml:"toolsets" doc:"gmail, slack, github"`
-	ReadOnly bool     `yaml:"read_only" doc:"no tool that writes"`
-	Exclude  []string `yaml:"exclude" doc:"tools to leave out, by name"`
+	Toolsets   []string `yaml:"toolsets" doc:"gmail, slack, github; default: what is asked for often, of each"`
+	Include    []string `yaml:"include" doc:"tools to have beside those of toolsets, by name; toolsets: [] leaves these alone"`
+	Exclude    []string `yaml:"exclude" doc:"tools to leave out, by name"`
+	ReadOnly   bool     `yaml:"read_only" doc:"no tool that writes"`
+	DraftsOnly bool     `yaml:"drafts_only" doc:"no tool that others notice: reading and drafting alone"`
 }
 
 // Authz chooses the model.

@@ -95,7 +95,8 @@ func formMessage(i approvals.Item) string {
 
 // resume takes the client's answer. A form's yes or no is the person's; a URL
 // that was opened says nothing yet: the decision is made on the page.
-func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+func (s *Server) resume(ctx context.Context, v visit, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	c := v.caller
 	st, err := s.states.Open(req.Params.RequestState, c.User(), c.Agent(), Digest(req))
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		if answer != nil && answer.Action == mcp.ElicitationResponseActionAccept {
 			patience = s.c.Patience // the person is on their way through the provider's pages
 		}
-		out := s.c.Guard.Connected(ctx, c, req.Params.Name, arguments(req), st.Connect, st.Asked, patience)
+		out := v.guard.Connected(ctx, c, req.Params.Name, arguments(req), st.Connect, st.Asked, patience)
 		if _, still := out.(tools.NeedsConnection); still { // it is not asked for twice in one call
 			return result(out), nil
 		}
@@ -116,21 +117,21 @@ func (s *Server) resume(ctx context.Context, c authz.Caller, req mcp.CallToolReq
 		return result(out), nil
 	}
 	if answer == nil {
-		return result(s.c.Guard.Wait(ctx, c, st.Approval, 0)), nil
+		return result(v.guard.Wait(ctx, c, st.Approval, 0)), nil
 	}
 	accepted := answer.Action == mcp.ElicitationResponseActionAccept
 	switch {
 	case st.Mode == form && answer.Action != mcp.ElicitationResponseActionCancel:
 		content, _ := answer.Content.(map[string]any)
 		yes, _ := content["approve"].(bool)
-		err := s.c.Guard.Decide(ctx, c, st.Approval, accepted && yes)
+		err := v.guard.Decide(ctx, c, st.Approval, accepted && yes)
 		if err != nil && !errors.Is(err, approvals.ErrDecided) {
 			return nil, ErrState
 		}
-		return result(s.c.Guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
+		return result(v.guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
 	case st.Mode == link && accepted:
-		return result(s.c.Guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
+		return result(v.guard.Wait(ctx, c, st.Approval, s.c.Patience)), nil
 	}
 	// Dismissed: nobody said no, so the question stays open on the page.
-	return result(s.c.Guard.Wait(ctx, c, st.Approval, 0)), nil
+	return result(v.guard.Wait(ctx, c, st.Approval, 0)), nil
 }

@@ -40,27 +40,37 @@ func (*UncoveredError) Error() string { return "server: the token does not cover
 func (s *Server) HTTP(d Door) http.Handler {
 	streamable := Streamable(s.mcp,
 		mcpserver.WithHTTPContextFunc(func(ctx context.Context, r *http.Request) context.Context {
-			return withCaller(ctx, callerOf(r.Context()))
+			return visitOf(r.Context()).with(ctx)
 		}),
 		mcpserver.WithStreamableHTTPLogger(s.c.Log),
 	)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c, err := d.Identify(r)
-		if err == nil && c.Principal().Limited && r.Method == http.MethodPost {
-			err = s.covered(c, r)
-		}
 		if err != nil {
 			d.Refuse(w, r, err)
 			return
 		}
-		streamable.ServeHTTP(w, r.WithContext(withCaller(r.Context(), c)))
+		v := visit{c, s.c.Guard}
+		if choice := choiceOf(r.Header); !choice.IsZero() {
+			if v.guard, err = s.c.Guard.Within(choice); err != nil {
+				http.Error(w, "deputy: X-MCP-Toolsets, X-MCP-Tools or X-MCP-Exclude-Tools: "+err.Error(), http.StatusBadRequest)
+				return
+			}
+		}
+		if c.Principal().Limited && r.Method == http.MethodPost {
+			if err := v.covered(r); err != nil {
+				d.Refuse(w, r, err)
+				return
+			}
+		}
+		streamable.ServeHTTP(w, r.WithContext(v.with(r.Context())))
 	})
 }
 
 // covered looks into a request for the tools it calls, so that a client hears of
 // a missing scope where it listens for it: in the HTTP answer. The guard asks
 // again, of whatever is called in the end.
-func (s *Server) covered(c authz.Caller, r *http.Request) error {
+func (v visit) covered(r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil // too large, or cut off: the transport answers
@@ -79,13 +89,13 @@ func (s *Server) covered(c authz.Caller, r *http.Request) error {
 	}
 	var needs []string
 	for _, call := range calls {
-		scope := s.c.Guard.Catalog().AccessScope(call.Params.Name)
-		if call.Method == "tools/call" && !c.May(scope) && s.c.Guard.Allowed(r.Context(), c, call.Params.Name) {
+		scope := v.guard.Catalog().AccessScope(call.Params.Name)
+		if call.Method == "tools/call" && !v.caller.May(scope) && v.guard.Allowed(r.Context(), v.caller, call.Params.Name) {
 			needs = append(needs, scope)
 		}
 	}
 	if len(needs) > 0 {
-		return &UncoveredError{c.Principal().Scopes, needs}
+		return &UncoveredError{v.caller.Principal().Scopes, needs}
 	}
 	return nil
 }

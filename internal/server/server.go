@@ -89,27 +89,34 @@ func Core(name, version string, options ...mcpserver.ServerOption) *mcpserver.MC
 	}, options...)...)
 }
 
-type callerKey struct{}
-
-// withCaller carries the caller across mcp-go, which has only a context to
-// carry things in. callerOf takes it out at the first line of every handler;
-// beyond this package it is a parameter.
-func withCaller(ctx context.Context, c authz.Caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+// visit is who comes, and to what: the guard, or a narrower one that the client
+// asked for.
+type visit struct {
+	caller authz.Caller
+	guard  *tools.Guard
 }
 
-func callerOf(ctx context.Context) authz.Caller {
-	c, _ := ctx.Value(callerKey{}).(authz.Caller)
-	return c
+type visitKey struct{}
+
+// with carries a visit across mcp-go, which has only a context to carry things
+// in. visitOf takes it out at the first line of every handler; beyond this
+// package caller and guard are parameters.
+func (v visit) with(ctx context.Context) context.Context {
+	return context.WithValue(ctx, visitKey{}, v)
+}
+
+func visitOf(ctx context.Context) visit {
+	v, _ := ctx.Value(visitKey{}).(visit)
+	return v
 }
 
 // allowed filters tools/list by what the rules give this caller. mcp-go asks
 // it before a call too, and answers a filtered tool as an unknown one.
 func (s *Server) allowed(ctx context.Context, all []mcp.Tool) []mcp.Tool {
-	c := callerOf(ctx)
+	v := visitOf(ctx)
 	var out []mcp.Tool
 	for _, t := range all {
-		if s.c.Guard.Allowed(ctx, c, t.Name) {
+		if v.guard.Allowed(ctx, v.caller, t.Name) {
 			out = append(out, t)
 		}
 	}
@@ -119,7 +126,8 @@ func (s *Server) allowed(ctx context.Context, all []mcp.Tool) []mcp.Tool {
 // unknownTool lets the guard record calls that mcp-go refuses by itself.
 func (s *Server) unknownTool(ctx context.Context, _ any, _ mcp.MCPMethod, message any, err error) {
 	if req, ok := message.(*mcp.CallToolRequest); ok && errors.Is(err, mcpserver.ErrToolNotFound) {
-		s.c.Guard.Call(ctx, callerOf(ctx), req.Params.Name, nil)
+		v := visitOf(ctx)
+		v.guard.Call(ctx, v.caller, req.Params.Name, nil)
 	}
 }
 
@@ -127,12 +135,12 @@ func (s *Server) unknownTool(ctx context.Context, _ any, _ mcp.MCPMethod, messag
 func (s *Server) call(ctx context.Context, req mcp.CallToolRequest) (*mcp.CallToolResult, error) {
 	s.calls.Add(1)
 	defer s.calls.Done()
-	c := callerOf(ctx)
+	v := visitOf(ctx)
 	if req.Params.RequestState != "" {
-		return s.resume(ctx, c, req)
+		return s.resume(ctx, v, req)
 	}
-	out := s.c.Guard.Call(ctx, c, req.Params.Name, arguments(req))
-	if asked := s.elicit(ctx, c, req, out); asked != nil {
+	out := v.guard.Call(ctx, v.caller, req.Params.Name, arguments(req))
+	if asked := s.elicit(ctx, v.caller, req, out); asked != nil {
 		return asked, nil
 	}
 	return result(out), nil
@@ -174,7 +182,7 @@ func result(out tools.Outcome) *mcp.CallToolResult {
 func (s *Server) Stdio(ctx context.Context, c authz.Caller, in io.Reader, out io.Writer) error {
 	stdio := mcpserver.NewStdioServer(s.mcp)
 	stdio.SetErrorLogger(slog.NewLogLogger(s.c.Log.Handler(), slog.LevelWarn))
-	stdio.SetContextFunc(func(ctx context.Context) context.Context { return withCaller(ctx, c) })
+	stdio.SetContextFunc(func(ctx context.Context) context.Context { return visit{c, s.c.Guard}.with(ctx) })
 	err := stdio.Listen(ctx, &drain{in, &s.calls}, out)
 	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
 		return nil

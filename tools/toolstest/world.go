@@ -90,7 +90,7 @@ func NewWith(t testing.TB, p tools.Provider, fake Fake, change func(*vault.Provi
 		PublicURL: "http://localhost:8787",
 	})
 	check(t, err)
-	catalog, err := tools.NewCatalog(tools.Choice{}, p)
+	catalog, err := tools.NewCatalog(nil, p)
 	check(t, err)
 	w.Config = tools.Config{
 		Catalog: catalog, Engine: w.Engine, Vault: w.Vault, Ledger: w.Ledger, Audit: log, Store: w.Store, Sealer: box,
