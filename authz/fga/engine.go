@@ -25,6 +25,7 @@ type Engine struct {
 	mu      sync.RWMutex
 	index   *index
 	stray   []Tuple // stored, but without a place in the model
+	unsure  bool    // a commit failed, and may have been made all the same
 }
 
 // Open loads the tuples under name in s and evaluates them under m.
@@ -58,6 +59,33 @@ func (e *Engine) Size() int {
 	return e.index.size
 }
 
+// read holds e.mu for reading, on an index that has what the store has. After a
+// commit of which nobody knows whether it was made, that is what the store says
+// now; until it answers, nothing is decided.
+func (e *Engine) read() error {
+	for {
+		e.mu.RLock()
+		if !e.unsure {
+			return nil
+		}
+		e.mu.RUnlock()
+		if err := e.reload(); err != nil {
+			return fmt.Errorf("fga: what was written last is not known: %w", err)
+		}
+	}
+}
+
+func (e *Engine) reload() error {
+	e.writing.Lock() // a writer waits for mu inside the store
+	defer e.writing.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.unsure {
+		return nil
+	}
+	return e.load(e.index.m)
+}
+
 func (e *Engine) load(m *Model) error {
 	x, stray := newIndex(m), []Tuple(nil)
 	err := e.store.View(func(tx store.Tx) error {
@@ -76,7 +104,7 @@ func (e *Engine) load(m *Model) error {
 		return err
 	}
 	x.settle()
-	e.index, e.stray = x, stray
+	e.index, e.stray, e.unsure = x, stray, false
 	return nil
 }
 
@@ -105,7 +133,12 @@ func (e *Engine) Check(ctx context.Context, q Query) (bool, error) {
 // contextual tuples and the same context share their evaluation too.
 func (e *Engine) BatchCheck(ctx context.Context, qs []Query) []Answer {
 	out := make([]Answer, len(qs))
-	e.mu.RLock()
+	if err := e.read(); err != nil {
+		for i := range out {
+			out[i].Err = err
+		}
+		return out
+	}
 	defer e.mu.RUnlock()
 	ev := e.evaluation(ctx)
 	defer ev.release()

@@ -21,7 +21,9 @@ type Tree struct {
 // Expand shows how the query's relation to its object comes about. The query's
 // User and Context play no part.
 func (e *Engine) Expand(ctx context.Context, q Query) (*Tree, error) {
-	e.mu.RLock()
+	if err := e.read(); err != nil {
+		return nil, err
+	}
 	defer e.mu.RUnlock()
 	ev := e.evaluation(ctx)
 	defer ev.release()

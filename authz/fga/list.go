@@ -13,7 +13,9 @@ import (
 // Where the evaluation of one object fails, the others are still found; the
 // error comes back unless the limit was reached without it.
 func (e *Engine) ListObjects(ctx context.Context, q Query, limit int) ([]string, error) {
-	e.mu.RLock()
+	if err := e.read(); err != nil {
+		return nil, err
+	}
 	defer e.mu.RUnlock()
 	ev := e.evaluation(ctx)
 	defer ev.release()
@@ -79,7 +81,9 @@ type UserFilter struct{ Type, Relation string }
 // the query's relation to its object. Everyone of a type is found as such;
 // those of them who are also named by a tuple are found by name too.
 func (e *Engine) ListUsers(ctx context.Context, q Query, filter UserFilter) ([]string, error) {
-	e.mu.RLock()
+	if err := e.read(); err != nil {
+		return nil, err
+	}
 	defer e.mu.RUnlock()
 	ev := e.evaluation(ctx)
 	defer ev.release()

@@ -74,6 +74,7 @@ func (e *Engine) Write(ctx context.Context, w Write) error {
 		return nil
 	})
 	if err != nil {
+		e.unsure = e.unsure || held // the commit failed, as far as anybody knows
 		return err
 	}
 	for _, c := range done {
