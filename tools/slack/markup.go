@@ -77,15 +77,16 @@ func remarks(texts ...string) (notes []string) {
 			notes = append(notes, text)
 		}
 	}
-	mention, link := false, false
+	mention, link, notifies := false, false, false
 	for _, text := range texts {
 		for _, p := range pieces(text) {
 			target, label, labelled := strings.Cut(p.ref, "|")
+			notifies = notifies || strings.HasPrefix(p.ref, "!") || strings.HasPrefix(p.ref, "@")
 			switch {
 			case p.ref == "":
 				mention = mention || looksLikeMention.MatchString(p.text)
 				link = link || looksLikeLink.MatchString(p.text)
-			case p.ref[0] == '!' && strings.HasPrefix(p.ref, "!subteam"):
+			case strings.HasPrefix(p.ref, "!subteam"):
 				note("It notifies a whole group, " + strings.TrimPrefix(p.ref, "!subteam^") + ".")
 			case p.ref[0] == '!':
 				note("It notifies everybody: @" + p.ref[1:] + ".")
@@ -96,7 +97,10 @@ func remarks(texts ...string) (notes []string) {
 			}
 		}
 	}
-	if mention {
+	switch {
+	case mention && notifies:
+		note("What else looks like a mention is shown as plain text.")
+	case mention:
 		note("What looks like a mention is shown as plain text; nobody is notified by it.")
 	}
 	if link {

@@ -44,6 +44,11 @@ func planOpen(ctx context.Context, a *tools.Account, in openInput) (plan tools.P
 		plan.Uses = []tools.Resource{c.made(team)}
 		return plan, c.check()
 	}
+	for _, id := range in.UserIDs {
+		if err := checkUser("user_ids", id); err != nil {
+			return plan, err
+		}
+	}
 	ids := slices.Compact(slices.Sorted(slices.Values(in.UserIDs)))
 	o := opening{Users: strings.Join(ids, ",")}
 	if err := o.check(); err != nil {

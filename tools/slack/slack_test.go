@@ -46,6 +46,11 @@ func adapt(f *slackfake.Fake) toolstest.Fake {
 				}
 				out = append(out, line+"\n"+string(p.Body))
 			}
+			for _, c := range f.Writes() {
+				if method := strings.TrimPrefix(c.Path, "/api/"); c.Status == 200 && c.Error == "" && method != "chat.postMessage" {
+					out = append(out, method+"\n"+string(c.Body))
+				}
+			}
 			return out
 		},
 		Tokens: f.Tokens,

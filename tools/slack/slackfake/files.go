@@ -45,22 +45,22 @@ func (f *Fake) filesInfo(c *call) reply {
 		return fail("file_not_found")
 	}
 	found := f.world.files[i]
-	public, groups, ims := []string{}, []string{}, []string{}
+	open, groups, ims := []string{}, []string{}, []string{}
 	for _, id := range found.channels {
 		switch ch := f.world.channel(id); {
 		case ch.kind == private && ch.has(c.token.user) || ch.kind == group && ch.has(c.token.user):
 			groups = append(groups, id)
 		case ch.kind == direct && ch.has(c.token.user):
 			ims = append(ims, id)
-		case ch.kind == "public_channel":
-			public = append(public, id)
+		case ch.kind == public:
+			open = append(open, id)
 		}
 	}
-	if found.user != c.token.user && len(public)+len(groups)+len(ims) == 0 {
+	if found.user != c.token.user && len(open)+len(groups)+len(ims) == 0 {
 		return fail("file_not_found")
 	}
 	o := found.view()
-	o["channels"], o["groups"], o["ims"] = public, groups, ims
+	o["channels"], o["groups"], o["ims"] = open, groups, ims
 	if found.preview != "" {
 		o["preview"] = found.preview
 	}
