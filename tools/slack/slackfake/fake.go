@@ -75,6 +75,7 @@ type Fake struct {
 
 	minute time.Time // what counts is of
 	counts map[string]int
+	filled int // messages that Fill made
 	made   int // conversations and scheduled messages, for their ids
 
 	apiDoor, tokenDoor door

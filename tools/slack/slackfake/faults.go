@@ -87,7 +87,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request, body []byte, d *doo
 
 	f.mu.Lock()
 	// Before the answer leaves, so that the client finds it recorded.
-	d.calls[n].Status, d.calls[n].Error = out.status, errorOf(out.body)
+	d.calls[n].Status, d.calls[n].Error, d.calls[n].Answered = out.status, errorOf(out.body), len(out.body)
 	f.mu.Unlock()
 	out.write(w, fault.Truncate)
 }

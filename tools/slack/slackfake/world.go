@@ -156,3 +156,16 @@ func conversations(now time.Time) []*channel {
 	}
 	return all
 }
+
+// Fill adds messages to a conversation, by its members in turn, one second apart and before now.
+func (f *Fake) Fill(channel string, n int, text func(i int) string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ch := f.world.channel(channel)
+	for i := range n {
+		f.filled++
+		ts := f.now().Add(-time.Hour).Unix()*1e6 + int64(f.filled)*1e6 + 7
+		ch.messages = append(ch.messages, &message{ts: ts, user: ch.members[i%len(ch.members)], text: text(i)})
+	}
+	slices.SortFunc(ch.messages, func(a, b *message) int { return int(a.ts - b.ts) })
+}
