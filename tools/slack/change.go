@@ -60,7 +60,7 @@ func (n *names) updateMessage() tools.Tool {
 		plan.Seen = append([]approvals.Field{{Name: "Channel", Value: where.describe()}}, changes(m.Text, readable(s.Text, nil))...)
 		plan.Request = request(updatePath, u)
 		return plan, nil
-	}, decodePosted)
+	}, decodeChanged)
 }
 
 func (n *names) deleteMessage() tools.Tool {
@@ -79,7 +79,7 @@ func (n *names) deleteMessage() tools.Tool {
 		plan.Seen = []approvals.Field{{Name: "Channel", Value: where.describe()}, {Name: "Text", Value: m.Text}}
 		plan.Request = request(deletePath, deletion{Channel: in.ChannelID, TS: in.MessageTS})
 		return plan, nil
-	}, decodePosted)
+	}, decodeChanged)
 }
 
 type reactInput struct {
@@ -120,7 +120,7 @@ func (n *names) message(ctx context.Context, a *tools.Account, at at, own bool) 
 	// or one outside of threads.
 	path := tools.Path("/conversations.replies").With("ts", at.MessageTS).With("oldest", at.MessageTS).With("latest", at.MessageTS).
 		With("inclusive", "true").With("limit", "10")
-	var answer struct{ Messages []wireMessage }
+	var answer messagesAnswer
 	where, err = channelWith(ctx, a, at.ChannelID, path, &answer)
 	if err != nil && !missing(err) {
 		return m, where, err

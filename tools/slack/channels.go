@@ -36,10 +36,7 @@ func findChannels(ctx context.Context, a *tools.Account, in searchChannelsInput)
 
 	var found []Channel
 	for range listPages {
-		var answer struct {
-			Channels []wireChannel
-			more
-		}
+		var answer channelsAnswer
 		path := tools.Path("/conversations.list").With("types", "public_channel,private_channel").
 			With("limit", listPage).With("cursor", cursor)
 		if err := a.Get(ctx, path.String(), &answer); err != nil {
@@ -105,7 +102,7 @@ func (c Channel) matches(words []string) bool {
 
 // channelInfo is one conversation as the account sees it now.
 func channelInfo(ctx context.Context, a *tools.Account, id string) (wireChannel, error) {
-	var answer struct{ Channel wireChannel }
+	var answer channelAnswer
 	err := a.Get(ctx, tools.Path("/conversations.info").With("channel", id).String(), &answer)
 	return answer.Channel, err
 }

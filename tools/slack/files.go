@@ -73,11 +73,7 @@ func (n *names) fileOf(ctx context.Context, a *tools.Account, in readFileInput) 
 	if err := checkFile(in.FileID); err != nil {
 		return none, err
 	}
-	var answer struct {
-		File        wireFile
-		Content     string
-		IsTruncated bool `json:"is_truncated"`
-	}
+	var answer fileAnswer
 	err := a.Get(ctx, tools.Path("/files.info").With("file", in.FileID).String(), &answer)
 	w := answer.File
 	if missing(err) || err == nil && w.ID != in.FileID {

@@ -87,10 +87,7 @@ func (n *names) messages(ctx context.Context, a *tools.Account, p place, path *t
 	}
 	path = path.With("limit", strconv.Itoa(page.Size(30))).With("cursor", cursor)
 
-	var answer struct {
-		Messages []wireMessage
-		more
-	}
+	var answer messagesAnswer
 	in, err := channelWith(ctx, a, p.channel, path, &answer)
 	if err != nil && !missing(err) {
 		return none, err

@@ -129,7 +129,7 @@ func drop[V any](m map[string]V) {
 func (u wireUser) shown() string { return line(cmp.Or(u.Profile.DisplayName, u.RealName, u.Name)) }
 
 func userInfo(ctx context.Context, a *tools.Account, id string) (wireUser, error) {
-	var answer struct{ User wireUser }
+	var answer userAnswer
 	err := a.Get(ctx, tools.Path("/users.info").With("user", id).String(), &answer)
 	return answer.User, err
 }

@@ -63,10 +63,7 @@ func (n *names) findUsers(ctx context.Context, a *tools.Account, in searchUsersI
 
 	var found []User
 	for range listPages {
-		var answer struct {
-			Members []wireUser
-			more
-		}
+		var answer usersAnswer
 		path := tools.Path("/users.list").With("limit", listPage).With("cursor", cursor)
 		if err := a.Get(ctx, path.String(), &answer); err != nil {
 			return tools.Found[User]{}, err
@@ -148,10 +145,7 @@ func (n *names) membersOf(ctx context.Context, a *tools.Account, in listMembersI
 	if err != nil {
 		return none, err
 	}
-	var answer struct {
-		Members []string
-		more
-	}
+	var answer membersAnswer
 	// As many as names are looked up for at once.
 	path := tools.Path("/conversations.members").With("limit", strconv.Itoa(min(in.Size(maxLookups), maxLookups))).With("cursor", cursor)
 	where, err := channelWith(ctx, a, in.ChannelID, path, &answer)

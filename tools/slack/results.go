@@ -69,14 +69,9 @@ var ours = authz.Label{Integrity: authz.Trusted, Confidentiality: authz.Private}
 
 var errAnswer = errors.New("slack: the answer does not have the expected form")
 
-// decodePosted reads where the message is from Slack's answer.
+// decodePosted reads where the message is from Slack's answer to a post.
 func decodePosted(account string, answer []byte) (Posted, error) {
-	var said struct {
-		Channel, TS string
-		Message     struct {
-			ThreadTS string `json:"thread_ts"`
-		}
-	}
+	var said postedAnswer
 	if json.Unmarshal(answer, &said) != nil || !channelID.MatchString(said.Channel) || !messageTS.MatchString(said.TS) {
 		return Posted{}, errAnswer
 	}
@@ -87,12 +82,18 @@ func decodePosted(account string, answer []byte) (Posted, error) {
 	return Posted{ChannelID: said.Channel, MessageTS: said.TS, ThreadTS: said.Message.ThreadTS, team: team}, nil
 }
 
-func decodeScheduled(account string, answer []byte) (Scheduled, error) {
-	var said struct {
-		Channel string
-		ID      string      `json:"scheduled_message_id"`
-		PostAt  json.Number `json:"post_at"` // a number or a string of one
+// decodeChanged reads where the message is that was changed or deleted.
+func decodeChanged(account string, answer []byte) (Posted, error) {
+	var said changedAnswer
+	if json.Unmarshal(answer, &said) != nil || !channelID.MatchString(said.Channel) || !messageTS.MatchString(said.TS) {
+		return Posted{}, errAnswer
 	}
+	team, _ := whose(account)
+	return Posted{ChannelID: said.Channel, MessageTS: said.TS, team: team}, nil
+}
+
+func decodeScheduled(account string, answer []byte) (Scheduled, error) {
+	var said scheduledAnswer
 	if json.Unmarshal(answer, &said) != nil || !channelID.MatchString(said.Channel) || !scheduledID.MatchString(said.ID) {
 		return Scheduled{}, errAnswer
 	}
@@ -105,7 +106,7 @@ func decodeScheduled(account string, answer []byte) (Scheduled, error) {
 }
 
 func decodeDone(account string, answer []byte) (Done, error) {
-	var said struct{ OK bool }
+	var said doneAnswer
 	if json.Unmarshal(answer, &said) != nil || !said.OK {
 		return Done{}, errAnswer
 	}
@@ -116,7 +117,7 @@ func decodeDone(account string, answer []byte) (Done, error) {
 // decodeOpened reads the id of a conversation. What conversations.open answers
 // has nothing more; a direct message's id says that it is one.
 func decodeOpened(account string, answer []byte) (Opened, error) {
-	var said struct{ Channel wireChannel }
+	var said channelAnswer
 	if json.Unmarshal(answer, &said) != nil || !channelID.MatchString(said.Channel.ID) {
 		return Opened{}, errAnswer
 	}

@@ -83,10 +83,7 @@ func (n *names) search(ctx context.Context, a *tools.Account, in searchInput, ty
 	if err != nil {
 		return none, err
 	}
-	var answer struct {
-		Results struct{ Messages []wireHit }
-		more
-	}
+	var answer searchAnswer
 	path := tools.Path("/assistant.search.context").With("query", query).With("content_types", "messages").With("include_bots", "true").
 		With("channel_types", strings.Join(types, ",")).With("after", after).With("before", before).
 		With("sort", in.Sort).With("limit", strconv.Itoa(min(in.Size(searchPage), searchPage))).With("cursor", in.Cursor)

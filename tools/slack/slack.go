@@ -12,7 +12,7 @@
 //	render.go    reads a write back for the person who is asked
 //	objects.go   what the tools return, as the rules know it; results.go of writes
 //	text.go      Slack's markup as it comes; markup.go and blocks.go as it goes out
-//	api.go       Slack's answers and refusals
+//	wire.go      Slack's answers; api.go its refusals
 //
 // Slack's own names are all ids. Text goes out as plain text, whatever it looks
 // like: an agent notifies nobody and hides no link behind a label, unless it
