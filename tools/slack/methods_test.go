@@ -25,6 +25,7 @@ type entry struct {
 	Arguments []string
 	Fields    []string
 	Newer     bool
+	Absent    []string // read with a type that methods share, and not answered by this one
 }
 
 func methods(t *testing.T) map[string]entry {
@@ -56,12 +57,12 @@ var answers = map[string]reflect.Type{
 	"chat.postMessage":         reflect.TypeFor[postedAnswer](),
 	"chat.scheduleMessage":     reflect.TypeFor[scheduledAnswer](),
 	"chat.update":              reflect.TypeFor[changedAnswer](),
-	"conversations.create":     reflect.TypeFor[channelAnswer](),
+	"conversations.create":     reflect.TypeFor[openedAnswer](),
 	"conversations.history":    reflect.TypeFor[messagesAnswer](),
 	"conversations.info":       reflect.TypeFor[channelAnswer](),
 	"conversations.list":       reflect.TypeFor[channelsAnswer](),
 	"conversations.members":    reflect.TypeFor[membersAnswer](),
-	"conversations.open":       reflect.TypeFor[channelAnswer](),
+	"conversations.open":       reflect.TypeFor[openedAnswer](),
 	"conversations.replies":    reflect.TypeFor[messagesAnswer](),
 	"files.info":               reflect.TypeFor[fileAnswer](),
 	"reactions.add":            reflect.TypeFor[doneAnswer](),
@@ -127,6 +128,7 @@ func TestMethodsAreListed(t *testing.T) {
 			continue
 		}
 		fields := slices.Sorted(slices.Values(fieldsOf(answers[name], "")))
+		fields = slices.DeleteFunc(fields, func(f string) bool { return slices.Contains(e.Absent, f) })
 		if got := slices.Compact(fields); !slices.Equal(got, e.Fields) {
 			t.Errorf("%s reads\n%q, the list says\n%q", name, got, e.Fields)
 		}

@@ -117,17 +117,19 @@ func decodeDone(account string, answer []byte) (Done, error) {
 // decodeOpened reads the id of a conversation. What conversations.open answers
 // has nothing more; a direct message's id says that it is one.
 func decodeOpened(account string, answer []byte) (Opened, error) {
-	var said channelAnswer
+	var said openedAnswer
 	if json.Unmarshal(answer, &said) != nil || !channelID.MatchString(said.Channel.ID) {
 		return Opened{}, errAnswer
 	}
 	team, _ := whose(account)
-	kind := channelOf(team, said.Channel).kind
+	kind := ""
 	switch {
 	case said.Channel.ID[0] == 'D':
 		kind = "im"
 	case said.Channel.Name == "":
 		kind = "mpim"
+	case said.Channel.IsPrivate:
+		kind = "private_channel"
 	}
 	return Opened{ChannelID: said.Channel.ID, team: team, kind: kind}, nil
 }

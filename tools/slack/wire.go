@@ -45,6 +45,13 @@ type (
 		ID      string      `json:"scheduled_message_id"`
 		PostAt  json.Number `json:"post_at"` // a number or a string of one
 	}
+	openedAnswer struct {
+		Channel struct {
+			ID        string
+			Name      string // of a channel alone
+			IsPrivate bool   `json:"is_private"`
+		}
+	}
 	doneAnswer struct{ OK bool }
 )
 
