@@ -144,7 +144,6 @@ func (p post) preview(team string) approvals.Preview {
 	}
 	if p.ThreadTS != "" {
 		out.Fields = append(out.Fields, approvals.Field{Name: "Thread", Value: p.ThreadTS})
-		out.Changes = append(out.Changes, messageObject(team, p.Channel, p.ThreadTS))
 	}
 	if p.Broadcast {
 		out.Fields = append(out.Fields, approvals.Field{Name: "Also to channel", Value: "yes"})
