@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+// What an agent did not ask to be markup is none, and what it did is one of a
+// few forms that are shown for what they are.
 func FuzzCompose(f *testing.F) {
 	for _, s := range []string{"", "a & b", "&amp;lt;", "<!here> <@U0BO000001>", "<https://a.example/?x=1&y=2|b & c>", "<<!here>", "<!date^1^x|y>", "<javascript:x|y>", "<https://a|b\n>", "\xff<"} {
 		f.Add(s)
@@ -39,6 +41,7 @@ func FuzzCompose(f *testing.F) {
 	})
 }
 
+// What a provider sends can have any form; no handler falls over it.
 func FuzzWire(f *testing.F) {
 	f.Add([]byte(`{"ok":true,"channel":"C0A","ts":"1.2","message":{"text":"x","thread_ts":"1.1"}}`))
 	f.Add([]byte(`{"ok":true,"channel":{"id":"D0A"},"scheduled_message_id":"Q0A","post_at":1}`))

@@ -13,6 +13,7 @@ import (
 
 const me = "T0HARBOR01/U0ANNA0001"
 
+// samples are a body of each kind, with all its fields.
 func samples(t testing.TB) map[string]approvals.Request {
 	t.Helper()
 	blocks := `[{"type":"header","text":{"type":"plain_text","text":"Heads & tails"}},{"type":"divider"},` +
@@ -30,12 +31,12 @@ func samples(t testing.TB) map[string]approvals.Request {
 	}
 	later := post
 	later.PostAt = 1796115600
-	update1 := update{"C0LAUNCH01", "1.2", post.said}
+	edit := update{"C0LAUNCH01", "1.2", post.said}
 	return map[string]approvals.Request{
 		"post":     request(postPath, posting{post}),
 		"plain":    request(postPath, posting{plain}),
 		"schedule": request(schedulePath, scheduling{later}),
-		"update":   request(updatePath, update1),
+		"update":   request(updatePath, edit),
 		"delete":   request(deletePath, deletion{"C0LAUNCH01", "1.2"}),
 		"react":    request(reactPath, reaction{"C0LAUNCH01", "wave::skin-tone-2", "1.2"}),
 		"open":     request(openPath, opening{"U0BO000001,U0MIA00001"}),
@@ -86,6 +87,8 @@ func FuzzRender(f *testing.F) {
 	})
 }
 
+// Nothing an agent can put into a message is missing from what the person
+// reads.
 func TestPreviewShowsEveryField(t *testing.T) {
 	all := samples(t)
 	for name, wants := range map[string][]string{
@@ -129,6 +132,7 @@ func TestPreviewShowsEveryField(t *testing.T) {
 	}
 }
 
+// Only the one form in which deputy sends is shown at all.
 func TestRenderRefuses(t *testing.T) {
 	p, err := sendInput{ChannelID: "C0LAUNCH01", content: content{Message: "a"}, ThreadTS: "1.2"}.post()
 	if err != nil {
@@ -189,6 +193,7 @@ func swap(from, to string) func(*approvals.Request) {
 	return func(r *approvals.Request) { r.Body = []byte(strings.Replace(string(r.Body), from, to, 1)) }
 }
 
+// The declaration names the requests that are made, and no more.
 func TestDeclaration(t *testing.T) {
 	p := Provider()
 	if p.OAuth.PKCE || p.OAuth.ScopeParam != "user_scope" || p.OAuth.Shape != vault.SlackV2User || !p.PostReads {

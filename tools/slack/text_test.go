@@ -64,7 +64,6 @@ var (
 )
 
 // seen is what is left of a text on its way to a model.
-
 func seen(s string) string {
 	return strings.Map(func(r rune) rune {
 		if authz.Invisible(r) {
@@ -92,20 +91,6 @@ func FuzzReadable(f *testing.F) {
 	})
 }
 
-// samples are a body of each kind, with all its fields.
-
-// What an agent did not ask to be markup is none, and what it did is one of a
-
-// few forms that are shown for what they are.
-
-// What a provider sends can have any form; no handler falls over it.
-
-// Nothing an agent can put into a message is missing from what the person
-
-// reads.
-
-// Only the one form in which deputy sends is shown at all.
-
 func TestLabels(t *testing.T) {
 	for name, c := range map[string]struct {
 		w   wireMessage
@@ -130,5 +115,3 @@ func TestLabels(t *testing.T) {
 		t.Error("nobody's message is nobody's own")
 	}
 }
-
-// The declaration names the requests that are made, and no more.
