@@ -13,7 +13,7 @@ import (
 // Page is embedded in the input of a tool that lists.
 type Page struct {
 	Cursor string `json:"cursor,omitempty" jsonschema:"next_cursor of the last answer." audit:"plain"`
-	Limit  int    `json:"limit,omitempty" jsonschema:"Most items to return." min:"1" max:"100" audit:"plain"`
+	Limit  int    `json:"limit,omitempty" min:"1" max:"100" audit:"plain"`
 }
 
 // Size is the limit the caller asked for, or def.
@@ -25,8 +25,8 @@ func (p Page) Size(def int) int {
 }
 
 const (
-	accountDoc = "Which connected account, if there are several (accounts_list)."
-	keyDoc     = "A key of your own: repeating a call with the same key never does it twice."
+	accountDoc = "One of accounts_list, if several."
+	keyDoc     = "Calls with the same key are done once."
 )
 
 // input is a tool's argument schema with what strict decoding needs.
@@ -104,10 +104,12 @@ func bound(tag string) *float64 {
 	return &v
 }
 
-// The output schemas. A write tool may answer "done" with its result, or what
-// has to happen first; a read tool has items, or what has to be connected.
-// What an answer always has cannot be required, because it has one or the
-// other.
+// The output schemas say what is a tool's own. What every tool may answer
+// instead (a status with its reason, what has to be connected or approved) is
+// in all of them alike, so it is left out: a schema without
+// additionalProperties allows it, and repeating it would cost each session more
+// than the tools' own parts. Nothing can be required, because an answer has one
+// or the other.
 func schemaOfFound[R Resource]() json.RawMessage {
 	return outcomeSchema(map[string]*jsonschema.Schema{
 		"items":       {Type: "array", Items: resultSchema[R]()},
@@ -116,19 +118,10 @@ func schemaOfFound[R Resource]() json.RawMessage {
 }
 
 func schemaOfDone[R Resource]() json.RawMessage {
-	props := map[string]*jsonschema.Schema{"result": resultSchema[R]()}
-	for _, name := range []string{"approval_id", "expires_at", "match_code", "preview"} {
-		props[name] = &jsonschema.Schema{Type: "string"}
-	}
-	props["replayed"] = &jsonschema.Schema{Type: "boolean"}
-	return outcomeSchema(props)
+	return outcomeSchema(map[string]*jsonschema.Schema{"status": {Type: "string"}, "result": resultSchema[R]()})
 }
 
 func outcomeSchema(props map[string]*jsonschema.Schema) json.RawMessage {
-	for _, name := range []string{"status", "reason", "provider", "url"} {
-		props[name] = &jsonschema.Schema{Type: "string"}
-	}
-	props["scopes"] = &jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}
 	return mustMarshal(&jsonschema.Schema{Type: "object", Properties: props})
 }
 

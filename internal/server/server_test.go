@@ -142,7 +142,7 @@ func TestListIsDeterministicAndCacheable(t *testing.T) {
 	for _, tool := range first.Result.Tools {
 		names = append(names, tool.Name)
 	}
-	if !slices.IsSorted(names) || len(names) != 9 {
+	if !slices.IsSorted(names) || len(names) != 20 {
 		t.Errorf("tools: %v", names)
 	}
 	if first.Result.TTLMs <= 0 || first.Result.CacheScope != "private" {

@@ -4,7 +4,7 @@
 # a company's OpenID provider, the official conformance suite, and deputy's
 # pages in Chromium.
 #
-#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|oauth|conformance|pages]
+#   internal/thirdparty/run.sh PATH/TO/deputy [all|drive|oauth|slack|conformance|pages]
 #
 # Needs Go, Node 20 or newer with npm, Chromium, and the packages (installed on the first
 # run). Everything listens on 127.0.0.1, on free ports, and ends with the
@@ -18,7 +18,7 @@ set -eu
 usage() { sed -n '2,17s/^# \{0,1\}//p' "$0"; exit 2; }
 [ $# -ge 1 ] || usage
 part=${2:-all}
-case $part in all | drive | oauth | conformance | pages) ;; *) usage ;; esac
+case $part in all | drive | oauth | slack | conformance | pages) ;; *) usage ;; esac
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH= cd -- "$here/../.." && pwd)
@@ -240,8 +240,15 @@ oauth() {
 	tail -n 1 "$out/company.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
 }
 
+slack() {
+	echo "== what is said to Slack, against its own SDK's types"
+	"$node" "$here/slack.mjs" 2>&1 | tee "$out/slack.txt"
+	tail -n 1 "$out/slack.txt" | grep -q ' passed, 0 failed$' || failures=$((failures + 1))
+}
+
 case $part in all | drive) drive && itself ;; esac
 case $part in all | oauth) oauth ;; esac
+case $part in all | slack) slack ;; esac
 case $part in all | conformance) conform ;; esac
 case $part in all | pages) pages ;; esac
 [ "$failures" -eq 0 ] || fail "$failures parts failed; see internal/thirdparty/out"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"deputy/tools"
 	"deputy/vault"
 )
 
@@ -13,17 +14,21 @@ import (
 // it may have happened, which is the safe thing to say.
 var kinds = byWord(map[vault.Kind]string{
 	vault.NotFound: `channel_not_found thread_not_found message_not_found user_not_found user_not_visible
-			not_in_channel`,
+			users_not_found file_not_found file_deleted not_in_channel`,
 	vault.Reconnect:   `invalid_auth token_expired token_revoked account_inactive not_authed`,
 	vault.Scope:       `missing_scope`,
 	vault.RateLimited: `ratelimited rate_limited message_limit_exceeded`,
 	vault.BadInput: `no_text msg_too_long msg_blocks_too_long invalid_blocks invalid_blocks_format too_many_attachments
 			invalid_arguments invalid_arg_name invalid_array_arg missing_argument invalid_charset invalid_form_data
 			invalid_json json_not_object invalid_post_type missing_post_type
-			invalid_cursor invalid_limit invalid_types invalid_ts_latest invalid_ts_oldest`,
+			invalid_cursor invalid_limit invalid_types invalid_ts_latest invalid_ts_oldest
+			invalid_name invalid_name_required invalid_name_punctuation invalid_name_maxlength invalid_name_specials
+			name_taken already_reacted too_many_emoji too_many_reactions bad_timestamp time_in_past time_too_far invalid_time
+			not_enough_users too_many_users invalid_user_combination cannot_dm_bot users_list_not_supplied`,
 	vault.Forbidden: `restricted_action restricted_action_read_only_channel restricted_action_thread_only_channel
 			restricted_action_non_threadable_channel restricted_action_thread_locked cannot_reply_to_message
-			is_archived access_denied ekm_access_denied no_permission not_allowed_token_type channel_type_not_supported
+			cant_update_message cant_delete_message edit_window_closed restricted_too_many user_disabled
+			compliance_exports_prevent_deletion is_archived access_denied ekm_access_denied no_permission not_allowed_token_type channel_type_not_supported
 			team_access_not_granted enterprise_is_restricted org_login_required two_factor_setup_required`,
 	vault.Upstream: `fatal_error internal_error service_unavailable request_timeout`,
 })
@@ -69,53 +74,5 @@ func fault(status int, body []byte) vault.Kind {
 // missing reports whether the provider says that there is no such thing.
 func missing(err error) bool {
 	var f *vault.Fault
-	return errors.As(err, &f) && f.Kind == vault.NotFound
-}
-
-// more is how Slack says that a list goes on.
-type more struct {
-	Metadata struct {
-		NextCursor string `json:"next_cursor"`
-	} `json:"response_metadata"`
-}
-
-// wireChannel is a conversation as conversations.list and .info give it. A
-// direct message has no name and does not say is_member: it is the member's.
-type wireChannel struct {
-	ID          string
-	Name        string
-	IsIM        bool `json:"is_im"`
-	IsMPIM      bool `json:"is_mpim"`
-	IsPrivate   bool `json:"is_private"`
-	IsArchived  bool `json:"is_archived"`
-	IsMember    bool `json:"is_member"`
-	IsExtShared bool `json:"is_ext_shared"`
-	Members     int  `json:"num_members"`
-	Topic       struct{ Value string }
-	Purpose     struct{ Value string }
-}
-
-// writable reports whether the account's user can post there.
-func (w wireChannel) writable() bool {
-	return !w.IsArchived && (w.IsMember || w.IsIM || w.IsMPIM)
-}
-
-// wireMessage is a message as conversations.history and .replies give it.
-type wireMessage struct {
-	TS       string
-	ThreadTS string `json:"thread_ts"`
-	User     string
-	Username string // an app may post under any name
-	BotID    string `json:"bot_id"`
-	AppID    string `json:"app_id"`
-	Text     string
-	Edited   *struct{ TS string }
-
-	ReplyCount int `json:"reply_count"`
-	Reactions  []struct {
-		Name  string
-		Count int
-	}
-	Files       []struct{ Name string }
-	Attachments []struct{ Fallback, Text string }
+	return errors.As(err, &f) && f.Kind == vault.NotFound || errors.Is(err, tools.NotFound())
 }

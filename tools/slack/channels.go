@@ -16,7 +16,7 @@ type searchChannelsInput struct {
 var searchChannels = tools.Read(tools.Spec{
 	Name:   "slack_search_channels",
 	Title:  "Find Slack channels",
-	Doc:    "Find channels by name, topic or purpose: public ones, and private ones the user is in. Fewer items than limit, or none, do not mean the end: go on while there is a next_cursor.",
+	Doc:    "Find public channels and the user's private ones by name, topic or purpose. Go on while there is a next_cursor, even after an empty answer.",
 	Scopes: []string{"channels:read", "groups:read"},
 	Effect: tools.Reads,
 }, findChannels)
@@ -36,10 +36,7 @@ func findChannels(ctx context.Context, a *tools.Account, in searchChannelsInput)
 
 	var found []Channel
 	for range listPages {
-		var answer struct {
-			Channels []wireChannel
-			more
-		}
+		var answer channelsAnswer
 		path := tools.Path("/conversations.list").With("types", "public_channel,private_channel").
 			With("limit", listPage).With("cursor", cursor)
 		if err := a.Get(ctx, path.String(), &answer); err != nil {
@@ -88,7 +85,7 @@ func channelOf(team string, w wireChannel) Channel {
 	}
 	return Channel{
 		ID: w.ID, Name: line(w.Name), Topic: readable(w.Topic.Value, nil), Purpose: readable(w.Purpose.Value, nil),
-		Private: w.IsPrivate || w.IsIM || w.IsMPIM, External: w.IsExtShared, Archived: w.IsArchived,
+		Private: w.IsPrivate || w.IsIM || w.IsMPIM, External: w.external(), Archived: w.IsArchived,
 		Member: w.IsMember || w.IsIM, Members: w.Members, team: team, kind: kind,
 	}
 }
@@ -105,19 +102,23 @@ func (c Channel) matches(words []string) bool {
 
 // channelInfo is one conversation as the account sees it now.
 func channelInfo(ctx context.Context, a *tools.Account, id string) (wireChannel, error) {
-	var answer struct{ Channel wireChannel }
+	var answer channelAnswer
 	err := a.Get(ctx, tools.Path("/conversations.info").With("channel", id).String(), &answer)
 	return answer.Channel, err
 }
 
 // describe names a channel for the person who is asked.
 func (c Channel) describe() string {
-	name := "a direct message"
-	if c.Name != "" {
-		name = "#" + c.Name
-	}
-	if c.Private {
+	name := "#" + c.Name
+	switch {
+	case c.kind == "im":
+		name = "a direct message"
+	case c.kind == "mpim":
+		name = "a group message"
+	case c.Private:
 		name += ", private"
+	default:
+		name += ", public"
 	}
 	if c.External {
 		name += ", shared with another organisation"

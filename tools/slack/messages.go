@@ -19,18 +19,21 @@ type readChannelInput struct {
 	ChannelID string `json:"channel_id" jsonschema:"Like C0123456789." audit:"plain"`
 	Oldest    string `json:"oldest,omitempty" jsonschema:"Not before: a message's ts, or RFC 3339." audit:"plain"`
 	Latest    string `json:"latest,omitempty" jsonschema:"Not after: a message's ts, or RFC 3339." audit:"plain"`
+	Detail    string `json:"detail,omitempty" jsonschema:"brief cuts texts at 200 characters." enum:"brief,full" audit:"plain"`
 	tools.Page
 }
 
-var readChannel = tools.Read(tools.Spec{
-	Name:   "slack_read_channel",
-	Title:  "Read a Slack channel",
-	Doc:    "Messages of a channel or direct message, newest first, without the replies in threads (slack_read_thread where reply_count is not 0).",
-	Scopes: slices.Concat(history, see, []string{"users:read"}),
-	Effect: tools.Reads,
-}, messagesOfChannel)
+func (n *names) readChannel() tools.Tool {
+	return tools.Read(tools.Spec{
+		Name:   "slack_read_channel",
+		Title:  "Read a Slack channel",
+		Doc:    "Messages of a channel or direct message, newest first, without the replies in threads (slack_read_thread where reply_count is not 0).",
+		Scopes: slices.Concat(history, see, []string{"users:read"}),
+		Effect: tools.Reads,
+	}, n.messagesOfChannel)
+}
 
-func messagesOfChannel(ctx context.Context, a *tools.Account, in readChannelInput) (tools.Found[Message], error) {
+func (n *names) messagesOfChannel(ctx context.Context, a *tools.Account, in readChannelInput) (tools.Found[Message], error) {
 	oldest, err := instant("oldest", in.Oldest)
 	if err != nil {
 		return tools.Found[Message]{}, err
@@ -40,66 +43,56 @@ func messagesOfChannel(ctx context.Context, a *tools.Account, in readChannelInpu
 		return tools.Found[Message]{}, err
 	}
 	path := tools.Path("/conversations.history").With("oldest", oldest).With("latest", latest).With("inclusive", "true")
-	return messages(ctx, a, in.ChannelID, in.ChannelID, path, in.Page)
+	return n.messages(ctx, a, place{in.ChannelID, in.ChannelID, in.Detail}, path, in.Page)
 }
 
 type readThreadInput struct {
 	ChannelID string `json:"channel_id" jsonschema:"Like C0123456789." audit:"plain"`
 	MessageTS string `json:"message_ts" jsonschema:"The ts of the thread's first message." audit:"plain"`
+	Detail    string `json:"detail,omitempty" enum:"brief,full" audit:"plain"`
 	tools.Page
 }
 
-var readThread = tools.Read(tools.Spec{
-	Name:   "slack_read_thread",
-	Title:  "Read a Slack thread",
-	Doc:    "A message and the replies in its thread, oldest first.",
-	Scopes: slices.Concat(history, see, []string{"users:read"}),
-	Effect: tools.Reads,
-}, messagesOfThread)
+func (n *names) readThread() tools.Tool {
+	return tools.Read(tools.Spec{
+		Name:   "slack_read_thread",
+		Title:  "Read a Slack thread",
+		Doc:    "A message and the replies in its thread, oldest first.",
+		Scopes: slices.Concat(history, see, []string{"users:read"}),
+		Effect: tools.Reads,
+	}, n.messagesOfThread)
+}
 
-func messagesOfThread(ctx context.Context, a *tools.Account, in readThreadInput) (tools.Found[Message], error) {
+func (n *names) messagesOfThread(ctx context.Context, a *tools.Account, in readThreadInput) (tools.Found[Message], error) {
 	if err := checkTS("message_ts", in.MessageTS); err != nil {
 		return tools.Found[Message]{}, err
 	}
 	path := tools.Path("/conversations.replies").With("ts", in.MessageTS)
-	return messages(ctx, a, in.ChannelID, in.ChannelID+"/"+in.MessageTS, path, in.Page)
+	return n.messages(ctx, a, place{in.ChannelID, in.ChannelID + "/" + in.MessageTS, in.Detail}, path, in.Page)
 }
+
+// place is a channel or a thread, and how much of each message is wanted.
+type place struct{ channel, name, detail string }
 
 // messages reads one page. A place that does not exist is answered with an
 // empty list, as one is whose every message is withheld.
-func messages(ctx context.Context, a *tools.Account, channel, place string, path *tools.PathBuilder, page tools.Page) (tools.Found[Message], error) {
+func (n *names) messages(ctx context.Context, a *tools.Account, p place, path *tools.PathBuilder, page tools.Page) (tools.Found[Message], error) {
 	var none tools.Found[Message]
-	if err := checkChannel(channel); err != nil {
+	if err := checkChannel(p.channel); err != nil {
 		return none, err
 	}
-	// A cursor is good for its own place. Slack would say invalid_cursor for
-	// another channel that exists and channel_not_found for one that does not.
-	cursor := ""
-	if page.Cursor != "" {
-		at, rest, _ := strings.Cut(page.Cursor, " ")
-		if at != place {
-			return none, tools.BadInput("cursor", "it belongs to another channel or thread; start again without it")
-		}
-		cursor = rest
+	cursor, err := p.open(page.Cursor)
+	if err != nil {
+		return none, err
 	}
-	path = path.With("channel", channel).With("limit", strconv.Itoa(page.Size(30))).With("cursor", cursor)
+	path = path.With("limit", strconv.Itoa(page.Size(30))).With("cursor", cursor)
 
-	var answer struct {
-		Messages []wireMessage
-		more
-	}
-	var in wireChannel
-	var both errgroup.Group
-	both.Go(func() error { return a.Get(ctx, path.String(), &answer) })
-	both.Go(func() (err error) {
-		in, err = channelInfo(ctx, a, channel)
-		return err
-	})
-	if err := both.Wait(); err != nil && !missing(err) {
+	var answer messagesAnswer
+	in, err := channelWith(ctx, a, p.channel, path, &answer)
+	if err != nil && !missing(err) {
 		return none, err
-	} else if missing(err) || in.ID != channel { // another name for a channel is a way around the rules for it
-		_, self := whose(a.Name())
-		displayNames(ctx, a, []string{self}) // what does not exist takes as long as what is withheld
+	} else if missing(err) {
+		n.of(ctx, a, nil) // what does not exist takes as long as what is withheld
 		return none, nil
 	}
 
@@ -107,19 +100,53 @@ func messages(ctx context.Context, a *tools.Account, channel, place string, path
 	for _, w := range answer.Messages {
 		ids = append(append(ids, w.User), mentioned(w.body())...)
 	}
-	names := displayNames(ctx, a, ids)
-	team, _ := whose(a.Name())
-	where := channelOf(team, in)
+	known := n.of(ctx, a, ids)
 	items := make([]Message, len(answer.Messages))
 	for i, w := range answer.Messages {
-		items[i] = messageOf(a.Name(), channel, w, names)
-		items[i].External, items[i].in = in.IsExtShared, &where
+		items[i] = messageOf(a.Name(), p.channel, w, known)
+		items[i].External, items[i].in = in.External, &in
+		if p.detail == "brief" {
+			items[i].Text = cut(items[i].Text, briefText)
+		}
 	}
-	found := tools.Items(items...).Within(where)
-	if next := answer.Metadata.NextCursor; next != "" {
-		found = found.Next(place + " " + next)
+	return tools.Items(items...).Within(in).Next(p.seal(answer.Metadata.NextCursor)), nil
+}
+
+// A cursor is good for its own place. Slack would say invalid_cursor for
+// another channel that exists and channel_not_found for one that does not.
+func (p place) open(cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
 	}
-	return found, nil
+	at, rest, _ := strings.Cut(cursor, " ")
+	if at != p.name {
+		return "", tools.BadInput("cursor", "it belongs to another channel or thread; start again without it")
+	}
+	return rest, nil
+}
+
+func (p place) seal(cursor string) string {
+	if cursor == "" {
+		return ""
+	}
+	return p.name + " " + cursor
+}
+
+// channelWith asks for something in a channel and for the channel, at once.
+func channelWith(ctx context.Context, a *tools.Account, id string, path *tools.PathBuilder, answer any) (Channel, error) {
+	var in wireChannel
+	var both errgroup.Group
+	both.Go(func() error { return a.Get(ctx, path.With("channel", id).String(), answer) })
+	both.Go(func() (err error) {
+		in, err = channelInfo(ctx, a, id)
+		return err
+	})
+	err := both.Wait()
+	if err == nil && in.ID != id { // another name for a channel is a way around the rules for it
+		err = tools.NotFound()
+	}
+	team, _ := whose(a.Name())
+	return channelOf(team, in), err
 }
 
 // body is a message's text, or what an app put in its place.
@@ -135,7 +162,7 @@ func (w wireMessage) body() string {
 }
 
 // maxReactions and maxFiles keep the small things small.
-const maxReactions, maxFiles = 10, 20
+const maxReactions, maxFiles, briefText = 10, 20, 200
 
 func messageOf(account, channel string, w wireMessage, names map[string]string) Message {
 	team, self := whose(account)
@@ -145,7 +172,7 @@ func messageOf(account, channel string, w wireMessage, names map[string]string) 
 		ThreadTS: w.ThreadTS, ReplyCount: w.ReplyCount, team: team, channel: channel,
 	}
 	for _, f := range w.Files[:min(len(w.Files), maxFiles)] {
-		m.Files = append(m.Files, line(f.Name))
+		m.Files = append(m.Files, strings.TrimSpace(f.ID+" "+line(f.Name)))
 	}
 	for _, r := range w.Reactions[:min(len(w.Reactions), maxReactions)] {
 		m.Reactions = append(m.Reactions, fmt.Sprintf(":%s: %d", line(r.Name), r.Count))

@@ -25,9 +25,15 @@ type Channel struct {
 	kind string // im, mpim or private_channel; else it is a public one
 }
 
+// anyKind is the kind of a channel of which nothing is known: all kinds.
+const anyKind = "?"
+
 func (c Channel) Object() authz.Object { return channelObject(c.team, c.ID) }
 func (c Channel) Facts(account authz.Object) authz.Facts {
 	facts := where(account, c.Object())
+	if c.kind == anyKind {
+		return facts
+	}
 	for _, k := range c.kinds() {
 		facts = append(facts, c.Object().Is("kind", authz.Object("kind:slack/"+k)))
 	}
@@ -53,6 +59,8 @@ func (c Channel) Label() authz.Label {
 
 // Message is a message as a reader in Slack sees it, without its looks.
 type Message struct {
+	ChannelID  string   `json:"channel_id,omitempty"`
+	Channel    string   `json:"channel,omitempty"`
 	TS         string   `json:"ts"`
 	User       string   `json:"user"`
 	UserID     string   `json:"user_id,omitempty"`
@@ -60,7 +68,7 @@ type Message struct {
 	External   bool     `json:"external,omitempty" jsonschema:"The channel is shared with another organisation."`
 	Text       string   `json:"text"`
 	Edited     bool     `json:"edited,omitempty"`
-	Files      []string `json:"files,omitempty"`
+	Files      []string `json:"files,omitempty" jsonschema:"file_id and name."`
 	ThreadTS   string   `json:"thread_ts,omitempty"`
 	ReplyCount int      `json:"reply_count,omitempty"`
 	Reactions  []string `json:"reactions,omitempty"`
@@ -85,27 +93,13 @@ func (m Message) Label() authz.Label {
 	return l
 }
 
-// Posted says where a message that was sent now stands. It repeats nothing of
-// the text, so nothing in it is anybody's words.
-type Posted struct {
-	ChannelID string `json:"channel_id"`
-	MessageTS string `json:"message_ts"`
-	ThreadTS  string `json:"thread_ts,omitempty"`
-
-	team string
-}
-
-func (p Posted) Object() authz.Object { return messageObject(p.team, p.ChannelID, p.MessageTS) }
-func (p Posted) Facts(account authz.Object) authz.Facts {
-	return where(account, p.Object())
-}
-func (p Posted) Label() authz.Label {
-	return authz.Label{Integrity: authz.Trusted, Confidentiality: authz.Private}
-}
-
 func channelObject(team, channel string) authz.Object {
 	return authz.NewObject("slack_channel", team, channel)
 }
+
+func userObject(team, user string) authz.Object { return authz.NewObject("slack_user", team, user) }
+
+func fileObject(team, file string) authz.Object { return authz.NewObject("slack_file", team, file) }
 
 func messageObject(team, channel, ts string) authz.Object {
 	return authz.NewObject("slack_message", team, channel, ts)
@@ -115,11 +109,15 @@ func messageObject(team, channel, ts string) authz.Object {
 func where(account, o authz.Object) authz.Facts {
 	workspace, channel := o.Part("slack_workspace", 1), o.Part("slack_channel", 2)
 	facts := authz.Facts{workspace.Is("account", account)}
-	if o.Type() == "slack_channel" || o.Type() == "slack_message" {
-		facts = append(facts, channel.Is("workspace", workspace))
-	}
-	if o.Type() == "slack_message" {
-		facts = append(facts, o.Is("channel", channel))
+	switch o.Type() {
+	case "slack_channel":
+		facts = append(facts, o.Is("workspace", workspace))
+	case "slack_message":
+		facts = append(facts, channel.Is("workspace", workspace), o.Is("channel", channel))
+	case "slack_user":
+		facts = append(facts, o.Is("workspace", workspace))
+	case "slack_file":
+		facts = append(facts, o.Is("place", workspace))
 	}
 	return facts
 }
@@ -129,12 +127,28 @@ func where(account, o authz.Object) authz.Facts {
 // name can move to another channel between the question and the yes.
 var (
 	channelID = regexp.MustCompile(`^[CDG][A-Z0-9]{2,}$`)
+	userID    = regexp.MustCompile(`^[UW][A-Z0-9]{2,}$`)
+	fileID    = regexp.MustCompile(`^F[A-Z0-9]{2,}$`)
 	messageTS = regexp.MustCompile(`^\d+\.\d+$`)
 )
 
 func checkChannel(id string) error {
 	if len(id) > 64 || !channelID.MatchString(id) {
 		return tools.BadInput("channel_id", "must be a channel's id, like C0123456789; slack_search_channels finds it")
+	}
+	return nil
+}
+
+func checkUser(field, id string) error {
+	if len(id) > 64 || !userID.MatchString(id) {
+		return tools.BadInput(field, "must be a user's id, like U0123456789; slack_search_users finds it")
+	}
+	return nil
+}
+
+func checkFile(id string) error {
+	if len(id) > 64 || !fileID.MatchString(id) {
+		return tools.BadInput("file_id", "must be a file's id, like F0123456789; messages name those of their files")
 	}
 	return nil
 }

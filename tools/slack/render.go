@@ -4,63 +4,62 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"regexp"
 
 	"deputy/approvals"
-	"deputy/authz"
 )
 
-var errNotOurs = errors.New("slack: the request is not a message in the one form deputy sends")
+const jsonType = "application/json; charset=utf-8"
 
-// render reads a message back from the bytes that would be sent. Bytes that
-// are not exactly what a sendInput encodes to are not shown and not sent.
+// body is what a write sends. It says itself whether it is one that deputy
+// sends, and what a person is shown of it.
+type body interface {
+	check() error
+	preview(team string) approvals.Preview
+}
+
+// request is a write in the one form in which deputy sends it.
+func request(path string, b any) approvals.Request {
+	return approvals.Request{Method: "POST", Path: path, ContentType: jsonType, Body: encode(b)}
+}
+
+// bodies reads each write's body.
+var bodies = map[string]func([]byte) (body, bool){
+	postPath:     reading[posting],
+	schedulePath: reading[scheduling],
+	updatePath:   reading[update],
+	deletePath:   reading[deletion],
+	reactPath:    reading[reaction],
+	openPath:     reading[opening],
+	createPath:   reading[creation],
+}
+
+// reading encodes again what it read, which is the strictest reading: it leaves
+// no room for a further field, a repeated one, a switched-on one, or anything
+// after the end.
+func reading[B body](data []byte) (body, bool) {
+	var b B
+	if json.Unmarshal(data, &b) != nil || !bytes.Equal(encode(b), data) {
+		return nil, false
+	}
+	return b, b.check() == nil
+}
+
+var errNotOurs = errors.New("slack: the request is not in the one form deputy sends")
+
+// render reads a write back from the bytes that would be sent. Bytes that are
+// not exactly what a tool encodes are not shown and not sent.
 //
-// The channel is named by its id alone: its name is not in the bytes, and may
-// be another one by the time of the yes.
+// Channels and people are named by their ids alone: their names are not in the
+// bytes, and may be others by the time of the yes.
 func render(account string, r approvals.Request) (approvals.Preview, error) {
-	var none approvals.Preview
 	team, user := whose(account)
-	if team == "" || user == "" {
-		return none, errNotOurs
+	read := bodies[r.Path]
+	if team == "" || user == "" || read == nil || r.Method != "POST" || r.ContentType != jsonType {
+		return approvals.Preview{}, errNotOurs
 	}
-	if r.Method != "POST" || r.Path != postPath || r.ContentType != jsonType {
-		return none, errNotOurs
+	b, ok := read(r.Body)
+	if !ok {
+		return approvals.Preview{}, errNotOurs
 	}
-	var p post
-	if json.Unmarshal(r.Body, &p) != nil {
-		return none, errNotOurs
-	}
-	// Encoding again is the strictest reading: it leaves no room for a further
-	// field, a repeated one, a switched-on one, or anything after the end.
-	in := sendInput{ChannelID: p.Channel, Message: unescape(p.Text), ThreadTS: p.ThreadTS, Broadcast: p.Broadcast}
-	if !bytes.Equal(in.request().Body, r.Body) || in.check() != nil {
-		return none, errNotOurs
-	}
-	return in.preview(team), nil
+	return b.preview(team), nil
 }
-
-func (in sendInput) preview(team string) approvals.Preview {
-	p := approvals.Preview{
-		Fields:  []approvals.Field{{Name: "Channel", Value: in.ChannelID}},
-		Body:    in.Message,
-		Changes: []authz.Object{channelObject(team, in.ChannelID)},
-	}
-	if in.ThreadTS != "" {
-		p.Fields = append(p.Fields, approvals.Field{Name: "Thread", Value: in.ThreadTS})
-	}
-	if in.Broadcast {
-		p.Fields = append(p.Fields, approvals.Field{Name: "Also to channel", Value: "yes"})
-	}
-	if looksLikeMention.MatchString(in.Message) {
-		p.Notes = append(p.Notes, "What looks like a mention is shown as plain text; nobody is notified by it.")
-	}
-	if looksLikeLink.MatchString(in.Message) {
-		p.Notes = append(p.Notes, "What looks like a link with a label is shown as plain text, brackets included.")
-	}
-	return p
-}
-
-var (
-	looksLikeMention = regexp.MustCompile(`(^|[^\pL\pN_.+-])@[\pL\pN]|<[@!#]`)
-	looksLikeLink    = regexp.MustCompile(`<[A-Za-z][A-Za-z0-9+.-]*:[^>]*>`)
-)

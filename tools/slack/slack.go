@@ -1,15 +1,27 @@
 // Package slack lets an agent read Slack and post to it for a person.
 //
 //	slack.go     the provider and the list of its tools
+//	search.go    searching messages
 //	channels.go  finding channels
-//	messages.go  reading channels and threads; users.go puts names to user ids
-//	send.go      posting a message; render.go reads it back for the person who is asked
-//	objects.go   what the tools return, as the rules know it
-//	text.go      Slack's markup, in and out
-//	api.go       Slack's answers and refusals
+//	messages.go  reading channels and threads
+//	people.go    people; names.go puts names to user ids
+//	files.go     files and canvases
+//	send.go      posting a message, now or later; post.go is what goes out
+//	change.go    changing, deleting and reacting to one message
+//	open.go      opening conversations
+//	render.go    reads a write back for the person who is asked
+//	objects.go   what the tools return, as the rules know it; results.go of writes
+//	text.go      Slack's markup as it comes; markup.go and blocks.go as it goes out
+//	wire.go      Slack's answers; api.go its refusals
 //
 // Slack's own names are all ids. Text goes out as plain text, whatever it looks
-// like: an agent notifies nobody and hides no link behind a label.
+// like: an agent notifies nobody and hides no link behind a label, unless it
+// asks to and the person reads that it does.
+//
+// Left out on purpose: inviting people from outside, writing user groups and
+// everything under admin, which give away more than one call should; canvases'
+// whole text, which Slack tells on another host only; drafts, which Slack has
+// no API for, and which a message that waits for its yes is anyway.
 package slack
 
 import (
@@ -26,6 +38,7 @@ var (
 
 // Provider is Slack with its tools.
 func Provider() tools.Provider {
+	n := newNames()
 	return tools.Provider{
 		Provider: vault.Provider{
 			Name:  "slack",
@@ -72,9 +85,21 @@ func Provider() tools.Provider {
 				"GET /conversations.info",
 				"GET /conversations.history",
 				"GET /conversations.replies",
+				"GET /conversations.members",
 				"GET /users.info",
+				"GET /users.list",
+				"GET /files.info",
+				"GET /assistant.search.context",
 			},
-			Writes:    []string{"POST /chat.postMessage"},
+			Writes: []string{
+				"POST " + postPath,
+				"POST " + schedulePath,
+				"POST " + updatePath,
+				"POST " + deletePath,
+				"POST " + reactPath,
+				"POST " + openPath,
+				"POST " + createPath,
+			},
 			PostReads: true, // arguments in a query would end up in logs on the way
 			Header:    map[string]string{"Accept": "application/json"},
 			Fault:     fault,
@@ -82,10 +107,21 @@ func Provider() tools.Provider {
 		},
 		Toolset: "slack",
 		Tools: []tools.Tool{
+			n.searchPublic(),
+			n.searchAll(),
 			searchChannels,
-			readChannel,
-			readThread,
-			sendMessage,
+			n.searchUsers(),
+			n.readChannel(),
+			n.readThread(),
+			readUserProfile,
+			n.listMembers(),
+			n.readFile(),
+			n.sendMessage(),
+			n.scheduleMessage(),
+			n.updateMessage(),
+			n.deleteMessage(),
+			n.addReaction(),
+			createConversation,
 		},
 		Render: render,
 		Where:  where,

@@ -46,6 +46,11 @@ func adapt(f *slackfake.Fake) toolstest.Fake {
 				}
 				out = append(out, line+"\n"+string(p.Body))
 			}
+			for _, c := range f.Writes() {
+				if method := strings.TrimPrefix(c.Path, "/api/"); c.Status == 200 && c.Error == "" && method != "chat.postMessage" {
+					out = append(out, method+"\n"+string(c.Body))
+				}
+			}
 			return out
 		},
 		Tokens: f.Tokens,
@@ -173,6 +178,9 @@ func TestFault(t *testing.T) {
 	}
 }
 
+// anns is the ts of a message of anna's in Leadership.
+const anns = "1794733200.001900"
+
 // A channel that is hidden, one the user is not in and one that does not exist
 // are answered with the same bytes.
 func TestHiddenLooksMissing(t *testing.T) {
@@ -186,10 +194,17 @@ func TestHiddenLooksMissing(t *testing.T) {
 		{"slack_read_channel", `{"channel_id":%q}`},
 		{"slack_read_channel", `{"channel_id":%q,"limit":1}`},
 		{"slack_read_channel", `{"channel_id":%q,"cursor":"` + cursor + `"}`},
-		{"slack_read_thread", `{"channel_id":%q,"message_ts":"1794733200.001900"}`},
+		{"slack_read_thread", `{"channel_id":%q,"message_ts":"` + anns + `"}`},
 		{"slack_read_thread", `{"channel_id":%q,"message_ts":"1.1"}`},
 		{"slack_send_message", `{"channel_id":%q,"message":"hi"}`},
 		{"slack_send_message", `{"channel_id":%q,"message":"hi","thread_ts":"1.1"}`},
+		{"slack_send_message", `{"channel_id":%q,"message":"<@U0BO000001>","mrkdwn":true}`},
+		{"slack_schedule_message", `{"channel_id":%q,"message":"hi","post_at":"2026-12-01T09:00:00Z"}`},
+		{"slack_update_message", `{"channel_id":%q,"message":"hi","message_ts":"` + anns + `"}`},
+		{"slack_delete_message", `{"channel_id":%q,"message_ts":"` + anns + `"}`},
+		{"slack_add_reaction", `{"channel_id":%q,"message_ts":"` + anns + `","emoji":"eyes"}`},
+		{"slack_list_channel_members", `{"channel_id":%q}`},
+		{"slack_search_public_and_private", `{"query":"salary","in_channel":%q}`},
 	} {
 		missing := string(w.Call(anna, call.tool, fmt.Sprintf(call.args, "G0NOWHERE1")).Structured())
 		for _, id := range []string{slackfake.Leadership, slackfake.Board} {
@@ -216,7 +231,6 @@ func next(t *testing.T, out tools.Outcome) string {
 
 // Pages of any size, put together, are the whole, in order and without a gap.
 func TestPages(t *testing.T) {
-	w, _, anna := connected(t)
 	for _, c := range []struct {
 		tool, args, field string
 		all               int
@@ -224,7 +238,15 @@ func TestPages(t *testing.T) {
 		{"slack_search_channels", `"query":""`, `"channel_id":"`, 7},
 		{"slack_read_channel", `"channel_id":"C0LAUNCH01"`, `"ts":"`, 5},
 		{"slack_read_thread", `"channel_id":"C0LAUNCH01","message_ts":"1795233600.000500"`, `"ts":"`, 6},
+		{"slack_search_public", `"query":"the"`, `"ts":"`, 16},
+		{"slack_search_users", `"query":""`, `"user_id":"`, 6},
+		{"slack_list_channel_members", `"channel_id":"C0GENERAL1"`, `"user_id":"`, 4},
 	} {
+		w := toolstest.NewWith(t, Provider(), adapt(newFake()), func(p *vault.Provider) { p.PerMinute = 0 })
+		anna := w.Caller("anna", "claude")
+		if _, err := w.Connect(anna); err != nil {
+			t.Fatal(err)
+		}
 		whole := fields(w.Call(anna, c.tool, "{"+c.args+"}"), c.field)
 		if len(whole) != c.all {
 			t.Fatalf("%s: %d items, want %d", c.tool, len(whole), c.all)

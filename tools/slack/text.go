@@ -134,9 +134,13 @@ func link(url, label string) string {
 
 // line makes one line of a name or a label, of a bounded length.
 func line(s string) string {
-	s = strings.Join(strings.Fields(s), " ")
-	if utf8.RuneCountInString(s) > 200 {
-		s = string([]rune(s)[:200]) + "…"
+	return cut(strings.Join(strings.Fields(s), " "), 200)
+}
+
+// cut shortens a text to so many characters, and shows that it did.
+func cut(s string, most int) string {
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most]) + "…"
 	}
 	return s
 }

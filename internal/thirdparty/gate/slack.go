@@ -18,7 +18,7 @@ func (slack) open(path string) bool {
 
 // slackReads end the names of Web API methods that change nothing.
 var slackReads = []string{
-	".list", ".info", ".history", ".replies", ".members", ".get", ".test",
+	".list", ".info", ".history", ".replies", ".members", ".get", ".test", ".context",
 	".getPermalink", ".getPresence", ".lookupByEmail", ".conversations", ".messages", ".identity",
 }
 

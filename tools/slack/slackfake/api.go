@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // method is one method of the Web API.
@@ -34,11 +35,18 @@ var methods = map[string]method{
 	"conversations.replies": {serve: (*Fake).conversationsReplies, scopes: historyScopes},
 	"users.list":            {serve: (*Fake).usersList, scopes: []string{"users:read"}},
 	"users.info":            {serve: (*Fake).usersInfo, scopes: []string{"users:read"}},
+	"files.info":            {serve: (*Fake).filesInfo, scopes: []string{"files:read"}},
+	"conversations.open":    {serve: (*Fake).conversationsOpen, writes: true, scopes: []string{"im:write", "mpim:write"}},
+	"conversations.create":  {serve: (*Fake).conversationsCreate, writes: true, scopes: []string{"channels:write", "groups:write"}},
+	"chat.scheduleMessage":  {serve: (*Fake).chatScheduleMessage, writes: true, scopes: []string{"chat:write"}},
 	"team.info":             {serve: (*Fake).teamInfo, scopes: []string{"team:read"}},
 	"chat.postMessage":      {serve: (*Fake).chatPostMessage, writes: true, scopes: []string{"chat:write"}},
 	"chat.update":           {serve: (*Fake).chatUpdate, writes: true, scopes: []string{"chat:write"}},
 	"chat.delete":           {serve: (*Fake).chatDelete, writes: true, scopes: []string{"chat:write"}},
-	"reactions.add":         {serve: (*Fake).reactionsAdd, writes: true, scopes: []string{"reactions:write"}},
+
+	"assistant.search.context": {serve: (*Fake).searchContext, scopes: []string{"search:read.public"}},
+
+	"reactions.add": {serve: (*Fake).reactionsAdd, writes: true, scopes: []string{"reactions:write"}},
 }
 
 // call is one request to a method, understood.
@@ -71,12 +79,62 @@ func (f *Fake) api(r *http.Request, body []byte) reply {
 	if len(m.scopes) > 0 && !c.hasAny(m.scopes) {
 		return missing(strings.Join(m.scopes, ","), c.token)
 	}
+	if f.tooFast(c) {
+		return slowDown()
+	}
 	out := m.serve(f, c)
+	out = warned(r, out)
 	out.header.Set("X-Oauth-Scopes", c.token.scope())
 	if len(m.scopes) > 0 {
 		out.header.Set("X-Accepted-Oauth-Scopes", strings.Join(m.scopes, ","))
 	}
 	return out
+}
+
+// tooFast counts a token's calls of a method in the running minute.
+func (f *Fake) tooFast(c *call) bool {
+	if f.cfg.PerMinute == 0 {
+		return false
+	}
+	if minute := f.now().Truncate(time.Minute); !minute.Equal(f.minute) {
+		f.minute, f.counts = minute, map[string]int{}
+	}
+	key := c.name + " " + c.token.access
+	f.counts[key]++
+	return f.counts[key] > f.cfg.PerMinute
+}
+
+func slowDown() reply {
+	out := fail("ratelimited")
+	out.status = http.StatusTooManyRequests
+	out.header.Set("Retry-After", "30")
+	return out
+}
+
+// warned adds what Slack says to a success that could have been asked for
+// better: it is no failure, and a client must not take it for one.
+func warned(r *http.Request, out reply) reply {
+	kind, with, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	word := ""
+	switch {
+	case kind == "application/json" && with["charset"] == "":
+		word = "missing_charset"
+	case kind == "application/x-www-form-urlencoded" && with["charset"] != "":
+		word = "superfluous_charset"
+	}
+	var said object
+	if word == "" || json.Unmarshal(out.body, &said) != nil || said["ok"] != true {
+		return out
+	}
+	metadata, _ := said["response_metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = map[string]any{}
+	}
+	metadata["warnings"] = []string{word}
+	said["warning"], said["response_metadata"] = word, metadata
+	again := jsonReply(said)
+	again.header = out.header
+	return again
 }
 
 // arguments reads them from the query, a form body or a JSON body; Slack takes all three for

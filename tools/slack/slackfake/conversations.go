@@ -12,6 +12,7 @@ const (
 	public  kind = "public_channel"
 	private kind = "private_channel"
 	direct  kind = "im"
+	group   kind = "mpim"
 )
 
 // family is the first half of the scopes that go with a kind.
@@ -37,6 +38,7 @@ type channel struct {
 	archived       bool
 	partner        string // the other organisation's team in a Slack Connect channel
 	messages       []*message
+	files          []*file // of the workspace
 }
 
 func (ch *channel) has(user string) bool { return slices.Contains(ch.members, user) }
@@ -73,7 +75,7 @@ func (f *Fake) conversationsList(c *call) reply {
 	for t := range strings.SplitSeq(types, ",") {
 		k := kind(strings.TrimSpace(t))
 		switch k {
-		case public, private, direct, "mpim":
+		case public, private, direct, group:
 		default:
 			return fail("invalid_types")
 		}
@@ -154,7 +156,7 @@ func (ch *channel) view(viewer string) object {
 	o := object{
 		"id": ch.id, "name": ch.name, "name_normalized": ch.name, "creator": ch.creator, "created": ch.created,
 		"is_channel": ch.kind == public, "is_group": ch.kind == private,
-		"is_im": false, "is_mpim": false, "is_private": ch.kind == private,
+		"is_im": false, "is_mpim": ch.kind == group, "is_private": ch.kind != public,
 		"is_general": ch.id == General, "is_archived": ch.archived, "is_member": ch.has(viewer),
 		"is_shared": ch.partner != "", "is_ext_shared": ch.partner != "",
 		"is_org_shared": false, "is_pending_ext_shared": false, "pending_shared": []string{},

@@ -6,7 +6,8 @@
 //	/api/oauth.v2.access, /api/oauth.v2.user.access  oauth.go, tokens.go  exchange and rotation
 //	/api/auth.revoke, /api/auth.test                 tokens.go, users.go
 //	/api/METHOD                                      api.go     token, scopes, then the method
-//	                                                 conversations.go, history.go, chat.go, users.go
+//	                                                 conversations.go, history.go, chat.go, users.go,
+//	                                                 search.go, files.go, open.go
 //	world.go, worldmessages.go                       the team, people, channels and talk it starts with
 //
 // It keeps state: a posted message can be read back, a refresh kills the old pair of tokens. It
@@ -51,6 +52,9 @@ type Config struct {
 	// it: the user's token at the top level with token_type "user", and only id and scope under
 	// authed_user. Otherwise it answers like oauth.v2.access, with the token under authed_user.
 	UserTokenOnTop bool
+	// PerMinute is how often a token may call each method in a minute, beyond which Slack answers
+	// 429; 0 is no limit.
+	PerMinute int
 	// Now is the clock; nil means time.Now. It must not call the Fake.
 	Now func() time.Time
 }
@@ -68,6 +72,11 @@ type Fake struct {
 	access  map[string]*token // by access token, dead ones kept: Slack says why one is dead
 	refresh map[string]*token // by refresh token, dead ones removed
 	issued  []string
+
+	minute time.Time // what counts is of
+	counts map[string]int
+	filled int // messages that Fill made
+	made   int // conversations and scheduled messages, for their ids
 
 	apiDoor, tokenDoor door
 	posted             []Posted

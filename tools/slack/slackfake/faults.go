@@ -28,8 +28,8 @@ type Fault struct {
 	ApplyFirst bool
 }
 
-// Inject makes the next Web API requests answer with these faults, one each, in order. It is
-// also the only way to a 429: the fake itself counts no rate limits.
+// Inject makes the next Web API requests answer with these faults, one each, in order.
+// The fake itself answers 429 by Config.PerMinute alone.
 func (f *Fake) Inject(faults ...Fault) { f.inject(&f.apiDoor, faults) }
 
 // InjectToken is Inject for the token endpoints, /api/oauth.v2.access and
@@ -87,7 +87,7 @@ func (f *Fake) serve(w http.ResponseWriter, r *http.Request, body []byte, d *doo
 
 	f.mu.Lock()
 	// Before the answer leaves, so that the client finds it recorded.
-	d.calls[n].Status, d.calls[n].Error = out.status, errorOf(out.body)
+	d.calls[n].Status, d.calls[n].Error, d.calls[n].Answered = out.status, errorOf(out.body), len(out.body)
 	f.mu.Unlock()
 	out.write(w, fault.Truncate)
 }

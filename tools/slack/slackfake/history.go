@@ -21,6 +21,7 @@ type message struct {
 	blocks    json.RawMessage
 	edited    int64 // when; 0 if never
 	reactions []*reaction
+	files     []string // ids
 }
 
 type reaction struct {
@@ -173,8 +174,17 @@ func (ch *channel) show(m *message) object {
 	if m.bot {
 		o["bot_id"], o["app_id"] = botID, appID
 	}
-	if m.blocks != nil {
+	switch {
+	case m.blocks != nil:
 		o["blocks"] = m.blocks
+	case !m.deleted:
+		o["blocks"] = richText(m)
+	}
+	if !m.bot && !m.deleted {
+		o["client_msg_id"] = fmt.Sprintf("%08x-0000-4000-8000-%012x", m.ts%1e6, m.ts/1e6)
+	}
+	if files := ch.attached(m); len(files) > 0 {
+		o["files"] = files
 	}
 	if m.edited != 0 {
 		o["edited"] = object{"user": m.user, "ts": formatTS(m.edited)}
@@ -209,4 +219,15 @@ func (ch *channel) show(m *message) object {
 		o["is_locked"], o["subscribed"] = false, false
 	}
 	return o
+}
+
+// richText is the second form in which Slack gives every message: what its editor makes of the
+// text. Slack takes it apart further, into links, people and emoji.
+func richText(m *message) []object {
+	return []object{{
+		"type": "rich_text", "block_id": fmt.Sprintf("b%x", m.ts%1e6),
+		"elements": []object{{
+			"type": "rich_text_section", "elements": []object{{"type": "text", "text": m.text}},
+		}},
+	}}
 }

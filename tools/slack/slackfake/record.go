@@ -24,6 +24,7 @@ type Call struct {
 	Body         []byte
 	Status       int    // of the answer that was sent; 0 while there is none and for a dropped connection
 	Error        string // the "error" of that answer; empty when it was ok
+	Answered     int    // the bytes of that answer
 }
 
 // Posted returns every message really posted, in order.

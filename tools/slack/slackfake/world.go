@@ -45,6 +45,7 @@ const (
 type world struct {
 	users    []*user
 	channels []*channel
+	files    []*file
 }
 
 func (w *world) user(id string) *user {
@@ -72,7 +73,7 @@ func teamOf(user string) string {
 
 // newWorld is the same every time, except that it ends now.
 func newWorld(now time.Time) *world {
-	w := &world{users: people(), channels: conversations(now)}
+	w := &world{users: people(), channels: conversations(now), files: files(now)}
 	for i, s := range seeds {
 		w.channel(s.channel).add(i, s, now)
 	}
@@ -81,6 +82,14 @@ func newWorld(now time.Time) *world {
 	}
 	w.channel(Launch).message(seedTS(launchThread, now)).reactions = []*reaction{
 		{Name: "eyes", Users: []string{Mia, Anna}, Count: 2},
+	}
+	for _, f := range w.files {
+		for _, id := range f.channels {
+			ch := w.channel(id)
+			ch.files = w.files
+			last := ch.messages[len(ch.messages)-1]
+			last.files = append(last.files, f.id)
+		}
 	}
 	return w
 }
@@ -146,4 +155,17 @@ func conversations(now time.Time) []*channel {
 		ch.created = now.AddDate(0, -6, i).Unix()
 	}
 	return all
+}
+
+// Fill adds messages to a conversation, by its members in turn, one second apart and before now.
+func (f *Fake) Fill(channel string, n int, text func(i int) string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ch := f.world.channel(channel)
+	for i := range n {
+		f.filled++
+		ts := f.now().Add(-time.Hour).Unix()*1e6 + int64(f.filled)*1e6 + 7
+		ch.messages = append(ch.messages, &message{ts: ts, user: ch.members[i%len(ch.members)], text: text(i)})
+	}
+	slices.SortFunc(ch.messages, func(a, b *message) int { return int(a.ts - b.ts) })
 }
