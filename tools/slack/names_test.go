@@ -117,7 +117,7 @@ func TestAnswersAreSmall(t *testing.T) {
 
 // What a model reads of Slack's tools has its budget.
 func TestListingIsSmall(t *testing.T) {
-	catalog, err := tools.NewCatalog(tools.Choice{}, Provider())
+	catalog, err := tools.NewCatalog(nil, Provider())
 	if err != nil {
 		t.Fatal(err)
 	}
