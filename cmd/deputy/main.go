@@ -81,6 +81,7 @@ type invocation struct {
 	daemonFlags  daemonFlags
 	noDaemon     bool
 	choice       tools.Choice // what flags leave of the tools
+	proxies      []string
 	printConfig  bool
 	reason       string
 	keysFlags    keysFlags
@@ -95,7 +96,7 @@ func commands() []command {
 		{name: "demo", args: "[--stdio] [--listen ADDR] [--read-only …]", does: "try everything in a sandbox with a throw-away home", start: demo, flags: demoFlagSet},
 		{name: "stdio", args: "[--no-daemon] [--toolsets SET,…] [--tools NAME,…] [--exclude-tools NAME,…] [--read-only] [--drafts-only]", does: "serve MCP over stdin and stdout", start: serveStdio, flags: stdioFlagSet},
 		{name: "daemon", args: "[--idle DURATION]", does: "own a home for stdio front-ends; stdio starts it", start: daemon, flags: daemonFlagSet},
-		{name: "serve", args: "[--listen ADDR] [--read-only …]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
+		{name: "serve", args: "[--listen ADDR] [--behind-proxy ADDR,…] [--read-only …]", does: "serve MCP over HTTP, the approval page and connections", start: serve, flags: serveFlagSet},
 		{name: "connect", args: "PROVIDER [--account NAME] [--for TOOL,…] [--device]", does: "connect an account in the browser", run: connect, flags: connectFlagSet},
 		{name: "accounts", args: "[default ACCOUNT | name ACCOUNT NAME | shares | share ACCOUNT CLIENT [SCOPE…] | unshare ACCOUNT CLIENT]", does: "list connected accounts, name them, share one with a back end", run: accounts},
 		{name: "disconnect", args: "ACCOUNT", does: "revoke at the provider, then forget, and report what it was used for", run: disconnect},

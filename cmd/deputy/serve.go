@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,10 @@ import (
 
 func serveFlagSet(f *flag.FlagSet, inv *invocation) {
 	f.StringVar(&inv.demoFlags.listen, "listen", "", "`ADDR` to listen on, instead of the configuration's")
+	f.Func("behind-proxy", "`ADDR,…` of reverse proxies that end TLS, instead of the configuration's", func(text string) error {
+		inv.proxies = strings.Split(text, ",")
+		return nil
+	})
 	choiceFlags(f, &inv.choice)
 }
 
@@ -39,6 +45,9 @@ func serve(inv *invocation) error {
 		if _, port, err := net.SplitHostPort(c.Listen); err == nil && port != "0" && c.PublicURL == config.Default().PublicURL {
 			c.PublicURL = "http://localhost:" + port
 		}
+	}
+	if inv.proxies != nil {
+		c.Proxies = inv.proxies
 	}
 	a, err := openHome(c, inv)
 	if err != nil {
@@ -125,9 +134,9 @@ func (a *app) listen() (*listener, error) {
 }
 
 func (a *app) serveOn(ln net.Listener) (*listener, error) {
-	if a.public.Scheme == "http" && !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
-		ln.Close()
-		return nil, fmt.Errorf("listen: %s is open to other machines and public_url is plain http: listen on 127.0.0.1, or set an https public_url and put TLS in front", ln.Addr())
+	ln, proxies, err := a.outside(ln)
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
 	}
 	socket, err := listenSocket(a.socketPath())
 	if err != nil {
@@ -136,7 +145,7 @@ func (a *app) serveOn(ln net.Listener) (*listener, error) {
 	}
 	streams, end := context.WithCancel(context.Background())
 	h := &listener{
-		http:       newServer(server.Front(a.public, a.mux(streams))),
+		http:       newServer(server.Behind(proxies, server.Front(a.public, a.mux(streams)))),
 		socket:     newServer(a.socketHandler(streams)),
 		endStreams: end,
 	}
@@ -144,6 +153,26 @@ func (a *app) serveOn(ln net.Listener) (*listener, error) {
 	go h.http.Serve(ln)
 	go h.socket.Serve(socket)
 	return h, nil
+}
+
+// outside is the listener as other machines reach it: with TLS here, or with
+// proxies that end it. Plain http is for this machine alone.
+func (a *app) outside(ln net.Listener) (net.Listener, []netip.Prefix, error) {
+	proxies, err := server.Proxies(a.config.Proxies)
+	if err != nil {
+		return ln, nil, fmt.Errorf("behind_proxy: %w", err)
+	}
+	if a.config.TLS.Cert != "" {
+		conf, err := server.TLS(a.config.TLS.Cert, a.config.TLS.Key, a.log)
+		if err != nil {
+			return ln, nil, err
+		}
+		return tls.NewListener(ln, conf), proxies, nil
+	}
+	if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() && (a.public.Scheme == "http" || len(proxies) == 0) {
+		return ln, nil, fmt.Errorf("listen: %s is open to other machines: set tls and an https public_url; or name the proxy that ends TLS with behind_proxy (--behind-proxy); or listen on 127.0.0.1", ln.Addr())
+	}
+	return ln, proxies, nil
 }
 
 func newServer(h http.Handler) *http.Server {

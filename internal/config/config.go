@@ -24,6 +24,8 @@ type Config struct {
 	Store     Store               `yaml:"store" doc:"bolt: one file in home; postgres:env:NAME (or file:PATH, keyring:NAME): the PostgreSQL database whose URL is there, for one home; either way one process"`
 	Key       string              `yaml:"key" doc:"the key-encryption key: keyring:NAME, file:PATH, env:NAME, or passphrase (asked for, or $DEPUTY_PASSPHRASE); none found: refuse to start"`
 	Listen    string              `yaml:"listen" doc:"where serve listens"`
+	TLS       TLS                 `yaml:"tls" doc:"serve https itself; empty: plain http, for this machine or a proxy on it"`
+	Proxies   []string            `yaml:"behind_proxy" doc:"reverse proxies that end TLS, by address or network: their X-Forwarded-For is believed"`
 	PublicURL string              `yaml:"public_url" doc:"redirects and links are built from this alone, never from Host"`
 	Access    Access              `yaml:"access" doc:"whose tokens open /mcp, besides the bearer in keys/bearer"`
 	OAuth     OAuth               `yaml:"oauth" doc:"deputy's own authorization server; off where access names an issuer"`
@@ -34,6 +36,12 @@ type Config struct {
 	Tools     Tools               `yaml:"tools" doc:"which tools there are"`
 	Authz     Authz               `yaml:"authz" doc:"who may see and do what"`
 	Approvals Approvals           `yaml:"approvals" doc:"when a person is asked, and where"`
+}
+
+// TLS is a certificate and its key.
+type TLS struct {
+	Cert string `yaml:"cert" doc:"PEM file, with what it takes to reach the root; read anew when it changes"`
+	Key  string `yaml:"key" doc:"PEM file"`
 }
 
 // Provider is one OAuth client, and where the provider is if not at home. A
@@ -297,6 +305,12 @@ func (c *Config) check() error {
 	}
 	if u.Scheme == "http" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, u.Hostname()) {
 		return fmt.Errorf("public_url: %q: plain http is for this machine alone; want https", c.PublicURL)
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return errors.New("tls: cert and key go together")
+	}
+	if c.TLS.Cert != "" && u.Scheme != "https" {
+		return fmt.Errorf("public_url: %q: with tls it begins with https://", c.PublicURL)
 	}
 	if err := c.Authz.check(); err != nil {
 		return fmt.Errorf("authz.%w", err)
